@@ -1,0 +1,38 @@
+"""Checks of arguments: every message names the argument, its value and what is allowed."""
+
+from collections.abc import Collection
+from math import isfinite
+from numbers import Integral, Real
+
+
+def require_at_least(minimum: int, **arguments: int) -> None:
+    """Raise unless every named argument is an integer of at least ``minimum``."""
+    for name, value in arguments.items():
+        if not isinstance(value, Integral) or isinstance(value, bool):
+            raise TypeError(f"{name} must be an integer >= {minimum}, got {value!r}")
+        if value < minimum:
+            raise ValueError(f"{name} must be an integer >= {minimum}, got {value}")
+
+
+def require_depth(depth: int) -> None:
+    """Raise unless ``depth``, the number of weight matrices, is an integer of at least 2."""
+    if not isinstance(depth, Integral) or isinstance(depth, bool):
+        raise TypeError(f"depth must be an integer >= 2, got {depth!r}")
+    if depth < 2:
+        raise ValueError(f"depth counts weight matrices and must be >= 2, got {depth}")
+
+
+def require_positive(**arguments: float) -> None:
+    """Raise unless every named argument is a finite number above zero."""
+    for name, value in arguments.items():
+        if not isinstance(value, Real) or isinstance(value, bool):
+            raise TypeError(f"{name} must be a finite number > 0, got {value!r}")
+        if not (isfinite(value) and value > 0):
+            raise ValueError(f"{name} must be a finite number > 0, got {value}")
+
+
+def require_member(allowed: Collection[str], **arguments: str) -> None:
+    """Raise unless every named argument is one of the ``allowed`` names."""
+    for name, value in arguments.items():
+        if value not in allowed:
+            raise ValueError(f"{name} must be one of {', '.join(sorted(allowed))}, got {value!r}")

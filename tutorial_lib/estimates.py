@@ -1,0 +1,47 @@
+"""``Estimate``: what every estimator returns and every plot of measurements accepts."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import floor, isfinite, log10, nan, sqrt
+from statistics import fmean, stdev
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Mean of independent draws with its standard error.
+
+    With one draw the error is not known and ``standard_error`` is nan, so that any comparison
+    with it is false.
+    """
+
+    mean: float
+    standard_error: float
+    num_draws: int
+
+    @classmethod
+    def from_draws(cls, draws: Iterable[float]) -> "Estimate":
+        """Return mean and standard error (sample standard deviation / sqrt(n)) of ``draws``.
+
+        The draws must be independent: pass one number per network, not one per input.
+        """
+        values = [float(draw) for draw in draws]
+        if not values:
+            raise ValueError("draws must hold at least one number, got none")
+        wrong = sum(not isfinite(value) for value in values)
+        if wrong:
+            raise ValueError(f"draws must be finite, got {wrong} of {len(values)} that are not")
+        error = stdev(values) / sqrt(len(values)) if len(values) > 1 else nan
+        return cls(fmean(values), error, len(values))
+
+    def errors_from(self, value: float) -> float:
+        """Return how many standard errors the mean lies above ``value`` (negative: below)."""
+        if self.standard_error == 0:
+            raise ValueError("errors_from needs a standard_error > 0, got 0: all draws are equal")
+        return (self.mean - value) / self.standard_error
+
+    def __str__(self) -> str:
+        """Mean and error, rounded to two digits of the error: ``0.1234 ± 0.0056 (n = 8)``."""
+        digits = 4
+        if isfinite(self.standard_error) and self.standard_error > 0:
+            digits = max(0, 1 - floor(log10(self.standard_error)))
+        return f"{self.mean:.{digits}f} ± {self.standard_error:.{digits}f} (n = {self.num_draws})"

@@ -1,0 +1,183 @@
+"""Exact laws of a random ReLU network before training, as plain floats.
+
+The network is f(x) = W_L relu(W_{L-1} ... relu(W_1 x)) / alpha without biases; its weights are
+independent centred Gaussians and x is any fixed nonzero point. There each neuron is active with
+probability 1/2, independently of all others, and a hidden layer of width m multiplies the length
+of a signal by beta chi_N with N ~ Binomial(m, 1/2). Proofs: the statements page of the book.
+This module does not load torch.
+"""
+
+from functools import cache, lru_cache
+from math import exp, expm1, inf, log, log1p, pi, sqrt
+
+import numpy as np
+import numpy.typing as npt
+
+from tutorial_lib.arguments import require_at_least, require_depth, require_positive
+from tutorial_lib.initializations import LayerStds
+
+# Both expansions below are exact to rounding from these sizes on, and quicker than the sums.
+_CHI_EXPANSION_FROM = 1_000
+_BINOMIAL_EXPANSION_FROM = 10_000
+
+
+@cache
+def _mean_chi_table() -> npt.NDArray[np.float64]:
+    """E chi_0 ... E chi_999, by E chi_{k+2} = (k + 1) / k E chi_k."""
+    table = np.zeros(_CHI_EXPANSION_FROM)
+    degrees = np.arange(_CHI_EXPANSION_FROM - 2)
+    table[1:3] = sqrt(2 / pi), sqrt(pi / 2)
+    table[3::2] = table[1] * np.cumprod(1 + 1 / degrees[1::2])
+    table[4::2] = table[2] * np.cumprod(1 + 1 / degrees[2::2])
+    return table
+
+
+def _mean_chis(degrees: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    inverse = 1 / np.maximum(degrees, _CHI_EXPANSION_FROM)
+    series = 1 + inverse * (-1 / 4 + inverse * (1 / 32 + inverse * (5 / 128 - inverse * 21 / 2048)))
+    small = _mean_chi_table()[np.minimum(degrees, _CHI_EXPANSION_FROM - 1)]
+    return np.where(degrees < _CHI_EXPANSION_FROM, small, series * np.sqrt(degrees))
+
+
+def mean_chi(degrees: int) -> float:
+    r"""Mean length of a standard Gaussian vector with ``degrees`` entries; exact, 0 for none.
+
+    .. math:: E\chi_k = \sqrt2\,\Gamma((k+1)/2)\,/\,\Gamma(k/2)
+
+    >>> round(mean_chi(1) ** 2, 6) == round(2 / pi, 6)
+    True
+    """
+    require_at_least(0, degrees=degrees)
+    return float(_mean_chis(np.asarray(degrees)))
+
+
+def mean_abs_coordinate(dim: int) -> float:
+    r"""Mean of |u_1|, u uniform in the unit ball of R^dim: the constant c_d; exact.
+
+    .. math:: c_d = \frac{d}{d+1}\,\frac{E\chi_1}{E\chi_d}
+
+    The length of u has mean d / (d + 1) and its direction is that of a Gaussian vector, whose
+    length is independent of it. P / radius is c_d times the mean gradient norm (one output).
+
+    >>> [round(mean_abs_coordinate(dim), 6) for dim in (1, 3)]
+    [0.5, 0.375]
+    """
+    require_at_least(1, dim=dim)
+    return dim / (dim + 1) * mean_chi(1) / mean_chi(dim)
+
+
+@lru_cache(maxsize=None, typed=True)  # typed: 4.0 must not find the entry of 4
+def mean_chi_binomial(width: int) -> float:
+    r"""Mean of chi_N with N ~ Binomial(width, 1/2): the constant k_m; exact.
+
+    .. math:: k_m = \sum_{j=1}^m \binom mj 2^{-m}\, E\chi_j
+              = \sqrt{m/2}\,\bigl(1 - \tfrac5{8m} - \tfrac{23}{128m^2} - \dots\bigr)
+
+    The mean factor by which a relu layer with weights N(0, 1) changes the length of a signal.
+
+    >>> round(mean_chi_binomial(1), 6) == round(mean_chi(1) / 2, 6)
+    True
+    """
+    require_at_least(1, width=width)
+    if width >= _BINOMIAL_EXPANSION_FROM:
+        series = 1 - 5 / (8 * width) - 23 / (128 * width**2) - 95 / (1024 * width**3)
+        return sqrt(width / 2) * series
+    # Binomial probabilities relative to the mode: ratios of neighbours neither overflow
+    # nor lose digits, which the binomial coefficients themselves do from width 1030 on.
+    successes = np.arange(width + 1)
+    mode = width // 2
+    rise = (width - successes[mode:-1]) / successes[mode + 1 :]
+    fall = successes[mode:0:-1] / (width + 1 - successes[mode:0:-1])
+    weights = np.concatenate([np.cumprod(fall)[::-1], [1.0], np.cumprod(rise)])
+    return float(weights @ _mean_chis(successes) / weights.sum())
+
+
+def _log_or_minus_infinity(value: float) -> float:
+    return log(value) if value > 0 else -inf
+
+
+def exp_or_inf(exponent: float) -> float:
+    """Exponential function; ``inf`` where it exceeds the largest float."""
+    return exp(exponent) if exponent < 709 else inf
+
+
+def log_weight_scale(stds: LayerStds, *, depth: int, output_divisor: float = 1.0) -> float:
+    """Logarithm of beta_1 beta^(L-2) beta_L / alpha, finite at any depth; -inf if a factor is 0."""
+    hidden = (depth - 2) * _log_or_minus_infinity(stds.hidden) if depth > 2 else 0.0
+    ends = _log_or_minus_infinity(stds.first) + _log_or_minus_infinity(stds.last)
+    return ends + hidden - log(output_divisor)
+
+
+def _require_network(input_dim: int, width: int, depth: int, output_dim: int, output_divisor: float) -> None:
+    require_at_least(1, input_dim=input_dim, width=width, output_dim=output_dim)
+    require_depth(depth)
+    require_positive(output_divisor=output_divisor)
+
+
+def initial_perturbation_stability(
+    stds: LayerStds,
+    *,
+    input_dim: int,
+    width: int,
+    depth: int,
+    output_dim: int = 1,
+    output_divisor: float = 1.0,
+) -> float:
+    r"""Perturbation stability before training, divided by the radius; exact for all sizes.
+
+    .. math:: \frac{P}{\epsilon} = \frac{d}{d+1}\,\frac{\beta_1\beta^{L-2}\beta_L}{\alpha}\,
+              E[\chi_o]\,k_m^{L-1}
+
+    The mean is over the weights and over the ball; dead networks count as 0; the value does not
+    depend on x. Change of outputs (Euclidean) per Euclidean length of the input change.
+    """
+    _require_network(input_dim, width, depth, output_dim, output_divisor)
+    log_scale = log_weight_scale(stds, depth=depth, output_divisor=output_divisor)
+    log_layers = (depth - 1) * log(mean_chi_binomial(width))
+    return input_dim / (input_dim + 1) * mean_chi(output_dim) * exp_or_inf(log_scale + log_layers)
+
+
+def initial_mean_square_gradient(
+    stds: LayerStds,
+    *,
+    input_dim: int,
+    width: int,
+    depth: int,
+    output_dim: int = 1,
+    output_divisor: float = 1.0,
+) -> float:
+    r"""Mean squared Frobenius norm of df/dx before training; exact for all sizes.
+
+    .. math:: d\,o\,\Bigl(\frac{\beta_1\beta^{L-2}\beta_L}{\alpha}\Bigr)^2 (m/2)^{L-1}
+
+    Flipping the sign of a weight row swaps active and inactive, so each relu keeps half of the
+    second moment. For the talk's schemes with one output: He 2, NTK d, LeCun 2^-(L-1).
+    """
+    _require_network(input_dim, width, depth, output_dim, output_divisor)
+    log_scale = 2 * log_weight_scale(stds, depth=depth, output_divisor=output_divisor)
+    return input_dim * output_dim * exp_or_inf(log_scale + (depth - 1) * log(width / 2))
+
+
+def initial_relative_variance(*, input_dim: int, width: int, depth: int) -> float:
+    r"""Variance of the squared gradient norm over its squared mean, one output; exact.
+
+    .. math:: (1 + 2/d)\,(1 + 5/m)^{L-1} - 1
+
+    Over the draw of the weights at one fixed x, the same for every initialization. From
+    E chi_N^4 = m^2/4 + 5m/4. It grows with depth whatever the mean does; ``inf`` where it
+    exceeds the largest float.
+    """
+    require_at_least(1, input_dim=input_dim, width=width)
+    require_depth(depth)
+    log_ratio = log1p(2 / input_dim) + (depth - 1) * log1p(5 / width)
+    return expm1(log_ratio) if log_ratio < 709 else inf
+
+
+def dead_network_probability(*, width: int, depth: int) -> float:
+    r"""Probability that the gradient at x vanishes because a layer has no active neuron; exact.
+
+    .. math:: 1 - (1 - 2^{-m})^{L-1}
+    """
+    require_at_least(1, width=width)
+    require_depth(depth)
+    return -expm1((depth - 1) * log1p(-(0.5**width)))

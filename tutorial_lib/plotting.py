@@ -1,0 +1,79 @@
+"""Figures from numbers: one colour, marker and name per scheme, one look per kind of formula.
+
+``plt.style.use("tutorial_lib.book")`` sets the look of the book. Measured points carry bars of
+two standard errors; an exact law is a solid line, a bound dashed, a rate dotted.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from tutorial_lib.estimates import Estimate
+
+STYLE = "tutorial_lib.book"
+COLOUR_OF_SCHEME: Mapping[str, str] = {"lecun": "#0072B2", "he": "#D55E00", "ntk": "#009E73"}
+MARKER_OF_SCHEME: Mapping[str, str] = {"lecun": "o", "he": "s", "ntk": "^"}
+NAME_OF_SCHEME: Mapping[str, str] = {"lecun": "LeCun", "he": "He", "ntk": "NTK (talk's)"}
+
+
+def look_of_scheme(scheme: str) -> dict[str, str]:
+    """Return label, colour and marker of a scheme, as ``plot_estimates`` takes them."""
+    return {
+        "label": NAME_OF_SCHEME[scheme],
+        "colour": COLOUR_OF_SCHEME[scheme],
+        "marker": MARKER_OF_SCHEME[scheme],
+    }
+
+
+def plot_estimates(
+    ax: Axes,
+    x: Sequence[float],
+    estimates: Sequence[Estimate],
+    *,
+    label: str,
+    colour: str,
+    marker: str = "o",
+) -> Axes:
+    """Means with bars of two standard errors, not joined."""
+    means = [estimate.mean for estimate in estimates]
+    bars = [2 * estimate.standard_error for estimate in estimates]
+    ax.errorbar(x, means, yerr=bars, fmt=marker, color=colour, label=label)
+    return ax
+
+
+def plot_exact(ax: Axes, x: Sequence[float], values: Sequence[float], *, label: str, colour: str) -> Axes:
+    """Solid line: an exact law."""
+    ax.plot(x, values, "-", color=colour, label=label)
+    return ax
+
+
+def plot_bound(ax: Axes, x: Sequence[float], values: Sequence[float], *, label: str, colour: str) -> Axes:
+    """Dashed line: a true inequality with its constant."""
+    ax.plot(x, values, "--", color=colour, label=label)
+    return ax
+
+
+def plot_rate(
+    ax: Axes,
+    x: Sequence[float],
+    values: Sequence[float],
+    *,
+    through: float,
+    label: str,
+    colour: str,
+) -> Axes:
+    """Dotted line: a rate, scaled so that it ends at the value ``through``.
+
+    A rate has no absolute value; pinning its last point to a known value shows its shape.
+    """
+    rates = np.asarray(values)
+    ax.plot(x, rates * (through / rates[-1]), ":", color=colour, label=f"rate: {label}")
+    return ax
+
+
+def plot_schemes(ax: Axes, x: Sequence[float], values: Mapping[str, Sequence[float]]) -> Axes:
+    """Solid lines of exact values, one per scheme, each in its colour."""
+    for scheme, line in values.items():
+        plot_exact(ax, x, line, label=NAME_OF_SCHEME[scheme], colour=COLOUR_OF_SCHEME[scheme])
+    return ax
