@@ -1,0 +1,84 @@
+# The one entry point. `make book` and `make test` need Python 3.11 or newer and nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ADDRESS ?=
+NOTEBOOKS ?=
+SITE := _build/html
+
+# One thread: numbers that repeat, and tests that share two cores.
+export OMP_NUM_THREADS := 1
+export MKL_NUM_THREADS := 1
+export OPENBLAS_NUM_THREADS := 1
+# No progress bars in stored outputs.
+export TQDM_DISABLE := 1
+# The environment's own kernel, whatever the reader has installed for other projects.
+export JUPYTER_PREFER_ENV_PATH := 1
+export PYTHONHASHSEED := 0
+export PYDEVD_DISABLE_FILE_VALIDATION := 1
+
+SITE_SOURCES := _config.yml _toc.yml tools/book_fixes.py $(wildcard tutorial_lib/*.py) \
+  $(shell find book notebooks -mindepth 1 -not -path '*/.*')
+
+require_python = command -v "$(PYTHON)" >/dev/null 2>&1 || { \
+  echo "No '$(PYTHON)' found: install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3"; exit 1; }
+
+.PHONY: help book test notebooks check bench serve lock address clean
+
+help:
+	@echo "make book       build the book into $(SITE), warnings are errors"
+	@echo "make serve      build it, and show it at http://127.0.0.1:8000"
+	@echo "make test       everything that CI tests: package, notebooks, the built book in a browser"
+	@echo "make check      linters and types"
+	@echo "make notebooks  run the notebooks and store their outputs (NOTEBOOKS=\"one.ipynb ...\" for some)"
+	@echo "make bench      benchmarks"
+	@echo "make lock       write requirements.txt again from pyproject.toml"
+	@echo "make address ADDRESS=https://github.com/owner/name   write the repository's address everywhere"
+	@echo "make clean      remove what was built, the environment too"
+
+$(VENV)/installed: requirements.txt pyproject.toml tools/environment.py
+	@$(require_python)
+	@"$(PYTHON)" tools/environment.py $(VENV)
+
+# Always from nothing: a cached page repeats neither its warnings nor the removal of a file.
+_build/done: $(VENV)/installed $(SITE_SOURCES)
+	@rm -rf _build
+	$(BIN)/jupyter-book build . -n -W --keep-going
+	@touch $@
+
+book: _build/done
+	@echo "The book is built: open $(SITE)/index.html, or run 'make serve'."
+
+serve: book
+	@echo "The book is at http://127.0.0.1:8000 - stop with Ctrl-C."
+	@$(BIN)/python -m http.server 8000 --bind 127.0.0.1 --directory $(SITE)
+
+# Cells of one notebook must stay on one worker: loadfile.
+test: book
+	$(BIN)/python -m pytest -n 2 -p no:benchmark --durations=5
+	$(BIN)/python -m pytest -n 2 --dist loadfile -p no:benchmark --durations=5 \
+	  --nbval --nbval-current-env --nbval-cell-timeout=120 --nbval-sanitize-with=tests/sanitize.cfg notebooks
+
+notebooks: $(VENV)/installed
+	$(BIN)/python -m tools.notebooks $(NOTEBOOKS)
+
+check: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m tools.notebook_rules
+
+bench: $(VENV)/installed
+	@if ls tests/benchmarks/bench_*.py >/dev/null 2>&1; then \
+	  $(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py' --benchmark-only; \
+	else echo "No benchmarks yet: tests/benchmarks/bench_*.py"; fi
+
+lock:
+	@$(require_python)
+	"$(PYTHON)" tools/lock.py
+
+address: $(VENV)/installed
+	$(BIN)/python -m tools.repository $(ADDRESS)
+
+clean:
+	rm -rf _build $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis .benchmarks
