@@ -1,0 +1,27 @@
+"""One thread, one source of randomness, and the same examples in every run, for every test."""
+
+import os
+
+import jaxtyping
+import pytest
+from hypothesis import settings
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported
+os.environ.setdefault("TQDM_DISABLE", "1")  # before tqdm is imported; the kernels of nbval inherit it
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
+
+
+@pytest.fixture
+def generator():
+    """A generator in a known state; a test of formulas alone does not load torch."""
+    import torch
+
+    torch.set_num_threads(1)
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def as_a_reader(monkeypatch):
+    """Annotations unchecked, as outside the tests: what the library itself says then shows."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)

@@ -1,0 +1,90 @@
+"""What several files repeat agrees, and what they point to exists."""
+
+import json
+import re
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.specifiers import SpecifierSet
+
+from tools.repository import address, colab_link, version
+
+ROOT = Path(__file__).parent.parent
+CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+LOCK = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+TEXTS = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("book/*.md")), ROOT / "CITATION.cff", *NOTEBOOKS]
+
+COLAB = re.compile(r"colab\.research\.google\.com/github/([\w-]+/[\w.-]+)/blob/([^/]+)/([\w./]+)")
+
+
+def toc_files():
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    return [toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])]
+
+
+def test_the_configuration_repeats_the_address_and_the_version():
+    assert CONFIG["repository"] == {"url": address(), "branch": f"v{version()}"}
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert (citation["repository-code"], citation["version"]) == (address(), version())
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
+def test_every_link_to_the_repository_or_to_colab_uses_the_address_and_a_file_of_the_tree(path):
+    text = path.read_text(encoding="utf-8")
+    for slug, branch, file in COLAB.findall(text):
+        assert f"https://github.com/{slug}" == address()
+        assert branch == f"v{version()}"
+        assert (ROOT / file).is_file()
+    for name in re.findall(r"github\.com/([\w-]+/robustness-tutorial)", text):
+        assert f"https://github.com/{name}" == address()
+
+
+@pytest.mark.parametrize("name", toc_files())
+def test_every_page_of_the_contents_exists(name):
+    assert any((ROOT / f"{name}{ending}").is_file() for ending in (".md", ".ipynb"))
+
+
+def test_every_notebook_is_in_the_contents():
+    assert [f"notebooks/{path.stem}" for path in NOTEBOOKS] == [f for f in toc_files() if "notebooks/" in f]
+
+
+def test_the_header_button_leads_to_the_same_place_as_the_badge():
+    assert CONFIG["launch_buttons"]["colab_url"] == "https://colab.research.google.com"
+    for path in NOTEBOOKS:
+        assert colab_link(f"notebooks/{path.name}") in path.read_text(encoding="utf-8")
+
+
+def test_all_notebooks_share_one_first_cell():
+    notebooks = [json.loads(path.read_text(encoding="utf-8")) for path in NOTEBOOKS]
+    firsts = [next(c for c in notebook["cells"] if c["cell_type"] == "code") for notebook in notebooks]
+    assert len({"".join(cell["source"]) for cell in firsts}) <= 1
+
+
+def test_the_lock_can_be_installed_by_every_reader():
+    lines = [line for line in LOCK.splitlines() if not line.startswith("#")]
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines)  # no '+', no editable line, no path
+    assert "torch==2.13.0" in lines
+    assert {"sphinx-book-theme==1.2.0", "pydata-sphinx-theme==0.16.1"} <= set(lines)
+    assert not any(line.startswith("tutorial") for line in lines)
+
+
+def test_the_lock_holds_every_pin_of_the_project():
+    pins = [pin for extra in PROJECT["optional-dependencies"].values() for pin in extra]
+    assert {pin for pin in pins if "==" in pin} <= set(LOCK.splitlines())
+
+
+def test_the_lock_installs_on_the_oldest_python_that_is_promised():
+    assert PROJECT["requires-python"] == ">=3.11"
+    names = [line.split("==")[0] for line in LOCK.splitlines() if "==" in line]
+    for name in names:
+        wanted = metadata.metadata(name).get("Requires-Python") or ""
+        assert SpecifierSet(wanted).contains("3.11.0"), f"{name} needs Python {wanted}"
+
+
+def test_the_package_asks_for_ranges_so_that_colab_keeps_what_it_has():
+    assert all(">=" in dependency for dependency in PROJECT["dependencies"])

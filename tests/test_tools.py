@@ -1,0 +1,130 @@
+"""What the tools write does not depend on the run, the machine or the order of random ids."""
+
+import copy
+
+import pytest
+
+from tools.lock import locked
+from tools.notebooks import STATE, VIEW, add_missing_ids, normalise
+from tools.repository import badge, install_cell, stamp
+
+
+def executed(ids):
+    """A notebook as a kernel leaves it: a slider, a text, a link, and a model that nothing shows."""
+    box, slider, text, layout, link, orphan = (f"{i:032x}" for i in ids)
+    models = {
+        orphan: {"model_name": "LayoutModel", "state": {}},
+        link: {
+            "model_name": "LinkModel",
+            "state": {"source": [f"IPY_MODEL_{slider}", "value"], "target": [f"IPY_MODEL_{text}", "value"]},
+        },
+        layout: {"model_name": "LayoutModel", "state": {"display": "none"}},
+        text: {
+            "model_name": "HTMLModel",
+            "state": {"_dom_classes": ["needs-kernel"], "layout": f"IPY_MODEL_{layout}"},
+        },
+        slider: {"model_name": "IntSliderModel", "state": {"disabled": False, "value": 3}},
+        box: {
+            "model_name": "VBoxModel",
+            "state": {"children": [f"IPY_MODEL_{slider}", f"IPY_MODEL_{text}"]},
+        },
+    }
+    view = {"model_id": box, "version_major": 2, "version_minor": 0}
+    output = {"output_type": "display_data", "data": {VIEW: view}, "metadata": {}}
+    cell = {"cell_type": "code", "execution_count": 7, "source": "box", "outputs": [output]}
+    return {
+        "cells": [cell | {"metadata": {"execution": {"iopub.status.busy": "2026-01-01T00:00:00"}}}],
+        "metadata": {
+            "widgets": {STATE: {"state": models, "version_major": 2}},
+            "language_info": {"name": "python", "version": "3.11.7"},
+        },
+    }
+
+
+def state_of(notebook):
+    return notebook["metadata"]["widgets"][STATE]["state"]
+
+
+def test_two_runs_with_other_random_ids_give_the_same_notebook():
+    one, other = executed([90, 80, 70, 60, 50, 40]), executed([15, 26, 37, 48, 59, 10])
+    assert normalise(one) == normalise(other)
+
+
+def test_normalising_twice_changes_nothing_more():
+    once = normalise(executed(range(100, 106)))
+    assert normalise(copy.deepcopy(once)) == once
+
+
+def test_only_what_is_shown_and_its_links_are_kept():
+    notebook = normalise(executed(range(100, 106)))
+    names = [model["model_name"] for model in state_of(notebook).values()]
+    assert names == ["VBoxModel", "IntSliderModel", "HTMLModel", "LayoutModel", "LinkModel"]
+    view = notebook["cells"][0]["outputs"][0]["data"][VIEW]["model_id"]
+    assert list(state_of(notebook))[0] == view == f"{1:032x}"
+
+
+def test_the_static_page_shows_disabled_controls_and_the_reason():
+    stored = state_of(normalise(executed(range(9, 15))))
+    models = {model["model_name"]: model["state"] for model in stored.values()}
+    assert models["IntSliderModel"]["disabled"] is True
+    assert models["LayoutModel"]["display"] is None
+
+
+def test_times_versions_and_counts_of_the_session_go():
+    notebook = normalise(executed(range(100, 106)))
+    assert notebook["cells"][0]["metadata"] == {}
+    assert notebook["cells"][0]["execution_count"] == 1
+    assert notebook["metadata"]["language_info"] == {"name": "python"}
+
+
+def test_a_notebook_without_widgets_keeps_no_widget_state():
+    notebook = executed(range(100, 106))
+    notebook["cells"][0]["outputs"] = []
+    assert "widgets" not in normalise(notebook)["metadata"]
+
+
+def test_missing_cell_ids_come_from_the_place_and_present_ones_stay():
+    notebook = {"cells": [{}, {"id": "mine"}, {"id": "cell-4"}, {}]}
+    add_missing_ids(notebook)
+    assert [cell["id"] for cell in notebook["cells"]] == ["cell-1", "mine", "cell-4", "cell-4-2"]
+
+
+def test_stamping_twice_changes_nothing_more():
+    title = {"cell_type": "markdown", "metadata": {}, "source": ["# Title\n", "\n", "Text."]}
+    notebook = {"cells": [title, {"cell_type": "code", "metadata": {}, "source": ["1 + 1"]}]}
+    stamp(notebook, "01_a.ipynb")
+    once = copy.deepcopy(notebook)
+    stamp(notebook, "01_a.ipynb")
+    assert notebook == once
+    assert "".join(notebook["cells"][0]["source"]) == f"# Title\n\n{badge('01_a.ipynb')}\n\nText."
+    assert "".join(notebook["cells"][1]["source"]) == install_cell()
+
+
+def test_the_install_cell_does_nothing_where_the_package_is_present(capsys):
+    exec(compile(install_cell(), "install cell", "exec"), {})
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("code", "message"), [(0, None), (1, "could not be installed")])
+def test_the_install_cell_installs_three_packages_and_nothing_else(monkeypatch, capsys, code, message):
+    calls = []
+
+    def run(command, **options):  # noqa: ARG001
+        calls.append(command)
+        return type("Done", (), {"returncode": code})
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)  # noqa: ARG005
+    monkeypatch.setattr("subprocess.run", run)
+    if message:
+        with pytest.raises(RuntimeError, match=message):
+            exec(compile(install_cell(), "install cell", "exec"), {})
+    else:
+        exec(compile(install_cell(), "install cell", "exec"), {})
+        assert capsys.readouterr().out.startswith("Installed tutorial_lib ")
+    (command,) = calls
+    assert "--no-deps" in command
+    assert command[-2:] == ["jaxtyping", "wadler-lindig"]
+
+
+def test_the_lock_drops_local_suffixes_and_everything_that_is_not_a_pin():
+    assert locked("torch==2.13.0+cpu\n# editable\n-e .\nnumpy==2.4.6\n") == ["torch==2.13.0", "numpy==2.4.6"]
