@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import floor, isfinite, log10, nan, sqrt
-from statistics import fmean, stdev
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -24,14 +25,16 @@ class Estimate:
 
         The draws must be independent: pass one number per network, not one per input.
         """
-        values = [float(draw) for draw in draws]
-        if not values:
+        values = np.array([float(draw) for draw in draws])
+        if len(values) == 0:
             raise ValueError("draws must hold at least one number, got none")
-        wrong = sum(not isfinite(value) for value in values)
+        wrong = len(values) - int(np.isfinite(values).sum())
         if wrong:
             raise ValueError(f"draws must be finite, got {wrong} of {len(values)} that are not")
-        error = stdev(values) / sqrt(len(values)) if len(values) > 1 else nan
-        return cls(fmean(values), error, len(values))
+        # Relative to the first draw, so that the error of equal draws is 0 to the last bit.
+        shifts = values - values[0]
+        error = float(shifts.std(ddof=1)) / sqrt(len(values)) if len(values) > 1 else nan
+        return cls(float(values[0] + shifts.mean()), error, len(values))
 
     def errors_from(self, value: float) -> float:
         """Return how many standard errors the mean lies above ``value`` (negative: below)."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from math import isfinite, sqrt
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from tutorial_lib.arguments import require_at_least
 
@@ -36,6 +36,7 @@ class LayerStds(_ThreeStds):
         return cls(*iterable)
 
 
+@runtime_checkable
 class Initialization(Protocol):
     """A scheme: sizes in, standard deviations out."""
 

@@ -21,6 +21,16 @@ def _draw_weights(
         yield std * torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
+def mask_(signal: Float[Tensor, "..."], layer: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """Set ``signal`` to 0 in place where ``layer``, the output of a relu, is 0; return it.
+
+    The output of a relu is its own mask, so there is no boolean tensor; and in place, because new
+    memory would cost more time than the masking.
+    """
+    masked: Tensor = torch.ops.aten.threshold_backward.grad_input(signal, layer.expand_as(signal), 0, grad_input=signal)
+    return masked
+
+
 class ReLUMLP(nn.Module):
     """f(x) = W_L relu(W_{L-1} ... relu(W_1 x)) / output_divisor, without biases.
 

@@ -1,0 +1,53 @@
+"""Every refused argument is named, with its value and with what is allowed."""
+
+from math import inf, nan
+
+import numpy as np
+import pytest
+
+from tutorial_lib.arguments import require_at_least, require_depth, require_member, require_positive
+
+
+@pytest.mark.parametrize(
+    ("check", "message"),
+    [
+        (lambda: require_at_least(1, width=0), r"^width must be an integer >= 1, got 0$"),
+        (lambda: require_at_least(0, seed=-3), r"^seed must be an integer >= 0, got -3$"),
+        (lambda: require_at_least(1, input_dim=4, width=-2), r"^width must be an integer >= 1, got -2$"),
+        (lambda: require_depth(1), r"^depth counts weight matrices and must be >= 2, got 1$"),
+        (lambda: require_positive(radius=0), r"^radius must be a finite number > 0, got 0$"),
+        (lambda: require_positive(radius=-0.5), r"^radius must be a finite number > 0, got -0\.5$"),
+        (lambda: require_positive(radius=nan), r"^radius must be a finite number > 0, got nan$"),
+        (lambda: require_positive(radius=inf), r"^radius must be a finite number > 0, got inf$"),
+        (
+            lambda: require_member(("ntk", "he"), scheme="glorot"),
+            r"^scheme must be one of he, ntk, got 'glorot'$",
+        ),
+    ],
+)
+def test_a_value_out_of_range_is_named_with_what_is_allowed(check, message):
+    with pytest.raises(ValueError, match=message):
+        check()
+
+
+@pytest.mark.parametrize(
+    ("check", "message"),
+    [
+        (lambda: require_at_least(1, width=4.5), r"^width must be an integer >= 1, got 4\.5$"),
+        (lambda: require_at_least(1, width=4.0), r"^width must be an integer >= 1, got 4\.0$"),
+        (lambda: require_at_least(1, width="4"), r"^width must be an integer >= 1, got '4'$"),
+        (lambda: require_at_least(1, width=True), r"^width must be an integer >= 1, got True$"),
+        (lambda: require_depth(2.5), r"^depth must be an integer >= 2, got 2\.5$"),
+        (lambda: require_positive(radius="1"), r"^radius must be a finite number > 0, got '1'$"),
+        (lambda: require_positive(radius=1 + 0j), r"^radius must be a finite number > 0, got \(1\+0j\)$"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_named_with_what_is_allowed(as_a_reader, check, message):  # noqa: ARG001
+    with pytest.raises(TypeError, match=message):
+        check()
+
+
+def test_numbers_of_numpy_are_numbers(as_a_reader):  # noqa: ARG001
+    require_at_least(1, width=np.int64(3))
+    require_depth(np.int32(2))
+    require_positive(radius=np.float64(0.1), divisor=3)

@@ -1,0 +1,108 @@
+"""The rows are those of the measurements, and a failed download says what to do instead."""
+
+from types import SimpleNamespace
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+import sklearn.datasets
+import torch
+
+from tutorial_lib.data import load
+
+
+def as_set(x):
+    return {row.numpy().tobytes() for row in x}
+
+
+def test_rows_are_those_of_the_fixed_shuffle():
+    split = load(num_train=8, num_test=3, task="ten")
+    digits = sklearn.datasets.load_digits()
+    rows = [360, 1773, 1482, 600, 850, 196, 968, 1742]
+    assert split.train_y.argmax(dim=1).tolist() == digits.target[rows].tolist() == [6, 6, 6, 2, 5, 6, 6, 2]
+    pixels = digits.data[rows]
+    expected = pixels / np.sqrt((pixels**2).sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(split.train_x.numpy(), expected, rtol=1e-14)
+
+
+def test_inputs_have_unit_length_and_float64():
+    split = load()
+    for x in (split.train_x, split.test_x):
+        assert x.shape == (256, 64)
+        torch.testing.assert_close(x.norm(dim=1), torch.ones(256, dtype=torch.float64))
+    assert {tensor.dtype for tensor in split} == {torch.float64}
+
+
+def test_training_and_test_rows_are_different_and_follow_each_other():
+    split, longer = load(num_train=100, num_test=200), load(num_train=300, num_test=50)
+    assert not as_set(split.train_x) & as_set(split.test_x)
+    assert torch.equal(torch.cat([split.train_x, split.test_x]), longer.train_x)
+
+
+def test_parity_has_the_measured_share_of_positive_labels():
+    split = load()
+    assert set(split.train_y.tolist()) == {-1.0, 1.0}
+    assert round(100 * (split.train_y > 0).double().mean().item(), 1) == 47.3
+    assert round(100 * (split.test_y > 0).double().mean().item(), 1) == 49.6
+
+
+def test_tasks_say_the_same_about_the_same_classes():
+    parity, low, ten = (load(num_train=500, task=task).train_y for task in ("parity", "low", "ten"))
+    assert ten.shape == (500, 10)
+    assert torch.equal(ten.sum(dim=1), torch.ones(500, dtype=torch.float64))
+    classes = ten.argmax(dim=1).tolist()
+    assert set(classes) == set(range(10))
+    assert parity.tolist() == [1 if digit in {0, 2, 4, 6, 8} else -1 for digit in classes]
+    assert low.tolist() == [1 if digit in {0, 1, 2, 3, 4} else -1 for digit in classes]
+
+
+@pytest.mark.parametrize(("source", "name"), [("mnist", "mnist_784"), ("fashion_mnist", "Fashion-MNIST")])
+def test_a_download_gives_unit_rows_in_the_same_shuffle(source, name, monkeypatch):
+    pixels = np.arange(1, 61).reshape(12, 5)
+    labels = np.array([str(row % 10) for row in range(12)], dtype=object)
+    asked = []
+
+    def fetch_openml(name, **_settings):
+        asked.append(name)
+        return SimpleNamespace(data=pixels, target=labels)
+
+    monkeypatch.setattr(sklearn.datasets, "fetch_openml", fetch_openml)
+    split = load(source, num_train=7, num_test=5, task="ten")
+    assert asked == [name]
+    order = np.random.default_rng(0).permutation(12)
+    assert torch.cat([split.train_y, split.test_y]).argmax(dim=1).tolist() == (order % 10).tolist()
+    expected = pixels[order[7:]] / np.linalg.norm(pixels[order[7:]], axis=1, keepdims=True)
+    np.testing.assert_allclose(split.test_x.numpy(), expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize("error", [URLError("no route to host"), TimeoutError("no route to host")])
+def test_a_failed_download_names_the_data_that_need_none(error, monkeypatch):
+    def fetch_openml(*_arguments, **_settings):
+        raise error
+
+    monkeypatch.setattr(sklearn.datasets, "fetch_openml", fetch_openml)
+    message = r"^mnist_784 is downloaded from OpenML .* failed \(.*no route to host.*\)\. Use source='digits'"
+    with pytest.raises(ConnectionError, match=message):
+        load("mnist")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"source": "cifar"}, "^source must be one of digits, fashion_mnist, mnist, got 'cifar'$"),
+        ({"task": "three"}, "^task must be one of low, parity, ten, got 'three'$"),
+        ({"num_train": 0}, "^num_train must be an integer >= 1, got 0$"),
+        ({"num_test": 0}, "^num_test must be an integer >= 1, got 0$"),
+        (
+            {"num_train": 1700, "num_test": 98},
+            r"^num_train \+ num_test must be at most 1797, the rows of digits, got 1700 \+ 98$",
+        ),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        load(**settings)
+
+
+def test_all_rows_can_be_used():
+    assert len(load(num_train=1700, num_test=97).test_x) == 97

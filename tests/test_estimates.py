@@ -1,0 +1,62 @@
+"""Mean and standard error pinned by hand: a test in standard errors would reward wide bars."""
+
+from math import inf, isclose, isnan, nan, sqrt
+
+import pytest
+
+from tutorial_lib.estimates import Estimate
+
+
+def test_mean_and_standard_error_worked_out_by_hand():
+    # Squared deviations 9 + 1 + 4 + 16 = 30; over n - 1 = 3 the variance is 10, of the mean 10 / 4.
+    estimate = Estimate.from_draws(iter([1.0, 5.0, 2.0, 8.0]))
+    assert estimate.mean == 4.0
+    assert isclose(estimate.standard_error, sqrt(10 / 4))
+    assert estimate.num_draws == 4
+
+
+def test_one_draw_has_an_unknown_error_and_every_comparison_with_it_is_false():
+    estimate = Estimate.from_draws([3.0])
+    assert (estimate.mean, estimate.num_draws) == (3.0, 1)
+    assert isnan(estimate.standard_error)
+    assert not abs(estimate.mean - 3.0) < 4 * estimate.standard_error
+    assert not abs(estimate.mean - 9.0) > 4 * estimate.standard_error
+    assert isnan(estimate.errors_from(2.0))
+
+
+def test_errors_from_counts_standard_errors_with_their_sign():
+    estimate = Estimate(mean=2.0, standard_error=0.25, num_draws=9)
+    assert (estimate.errors_from(1.5), estimate.errors_from(3.0)) == (2.0, -4.0)
+
+
+def test_errors_from_refuses_a_vanishing_error():
+    with pytest.raises(ValueError, match="needs a standard_error > 0, got 0: all draws are equal"):
+        Estimate.from_draws([1.0, 1.0]).errors_from(0.5)
+
+
+def test_no_draws_are_refused():
+    with pytest.raises(ValueError, match=r"^draws must hold at least one number, got none$"):
+        Estimate.from_draws([])
+
+
+def test_draws_that_are_not_finite_are_counted_and_refused():
+    with pytest.raises(ValueError, match=r"^draws must be finite, got 2 of 3 that are not$"):
+        Estimate.from_draws([1.0, nan, -inf])
+
+
+def test_an_estimate_cannot_be_changed():
+    with pytest.raises(AttributeError):
+        Estimate(1.0, 0.1, 3).mean = 2.0
+
+
+@pytest.mark.parametrize(
+    ("estimate", "text"),
+    [
+        (Estimate(0.123449, 0.00562, 8), "0.1234 ± 0.0056 (n = 8)"),
+        (Estimate(1234.56, 25.4, 5), "1235 ± 25 (n = 5)"),
+        (Estimate(2.0, 0.0, 3), "2.0000 ± 0.0000 (n = 3)"),
+        (Estimate(2.0, nan, 1), "2.0000 ± nan (n = 1)"),
+    ],
+)
+def test_printing_keeps_two_digits_of_the_error(estimate, text):
+    assert str(estimate) == text

@@ -1,0 +1,140 @@
+"""Figures show the numbers they are given, on the axes they are given, in colours that differ."""
+
+from itertools import combinations
+from math import nan
+
+import matplotlib.pyplot as plt
+import matplotlib.style
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
+
+from tutorial_lib.estimates import Estimate
+from tutorial_lib.initializations import INITIALIZATIONS
+from tutorial_lib.plotting import (
+    COLOUR_OF_SCHEME,
+    MARKER_OF_SCHEME,
+    NAME_OF_SCHEME,
+    STYLE,
+    look_of_scheme,
+    plot_bound,
+    plot_estimates,
+    plot_exact,
+    plot_rate,
+    plot_schemes,
+)
+
+X = [16, 64, 256]
+ESTIMATES = [Estimate(1.0, 0.1, 9), Estimate(0.5, 0.02, 9), Estimate(0.25, 0.05, 9)]
+
+
+@pytest.fixture
+def ax():
+    return Figure().add_subplot()
+
+
+def test_bars_are_two_standard_errors_on_either_side_of_the_mean(ax):
+    assert plot_estimates(ax, X, ESTIMATES, label="measured", colour="#D55E00", marker="s") is ax
+    (container,) = ax.containers
+    (bars,) = container[2]
+    np.testing.assert_allclose(container[0].get_xydata(), [[16, 1.0], [64, 0.5], [256, 0.25]])
+    ends = [segment[:, 1] for segment in bars.get_segments()]
+    np.testing.assert_allclose(ends, [[0.8, 1.2], [0.46, 0.54], [0.15, 0.35]])
+    assert (container.get_label(), container[0].get_marker()) == ("measured", "s")
+    assert (container[0].get_linestyle(), to_hex(container[0].get_color()).upper()) == ("None", "#D55E00")
+
+
+def test_a_single_draw_is_drawn_without_a_bar(ax):
+    plot_estimates(ax, [16], [Estimate(1.0, nan, 1)], label="one network", colour="black")
+    ax.figure.draw_without_rendering()
+
+
+@pytest.mark.parametrize(
+    ("plot", "linestyle"), [(plot_exact, "-"), (plot_bound, "--")], ids=["exact solid", "bound dashed"]
+)
+def test_lines_tell_an_exact_law_from_a_bound(ax, plot, linestyle):
+    assert plot(ax, X, [3.0, 2.0, 1.0], label="law", colour="#0072B2") is ax
+    (line,) = ax.lines
+    np.testing.assert_allclose(line.get_xydata(), [[16, 3], [64, 2], [256, 1]])
+    assert (line.get_linestyle(), line.get_label(), line.get_color()) == (linestyle, "law", "#0072B2")
+
+
+def test_a_rate_keeps_its_shape_ends_at_its_pin_and_says_that_it_is_a_rate(ax):
+    assert plot_rate(ax, X, [40.0, 20.0, 10.0], through=0.3, label="slide 16", colour="#0072B2") is ax
+    (line,) = ax.lines
+    np.testing.assert_allclose(line.get_xydata(), [[16, 1.2], [64, 0.6], [256, 0.3]])
+    assert (line.get_linestyle(), line.get_label()) == (":", "rate: slide 16")
+
+
+def test_schemes_are_drawn_in_their_colours_under_their_names(ax):
+    assert plot_schemes(ax, X, {"ntk": [3.0, 2.0, 1.0], "he": [1.0, 1.0, 1.0]}) is ax
+    assert [(line.get_label(), line.get_color()) for line in ax.lines] == [
+        (NAME_OF_SCHEME[scheme], COLOUR_OF_SCHEME[scheme]) for scheme in ("ntk", "he")
+    ]
+
+
+def test_nothing_is_drawn_elsewhere(ax):
+    plot_estimates(ax, X, ESTIMATES, label="a", colour="black")
+    plot_rate(ax, X, [3.0, 2.0, 1.0], through=1.0, label="b", colour="black")
+    assert plt.get_fignums() == []
+
+
+def test_every_scheme_has_a_colour_a_marker_and_a_name_of_its_own():
+    for of_scheme in (COLOUR_OF_SCHEME, MARKER_OF_SCHEME, NAME_OF_SCHEME):
+        assert set(of_scheme) == set(INITIALIZATIONS)
+        assert len(set(of_scheme.values())) == len(INITIALIZATIONS)
+
+
+@pytest.mark.parametrize("scheme", INITIALIZATIONS)
+def test_the_look_of_a_scheme_is_what_plot_estimates_takes(ax, scheme):
+    plot_estimates(ax, X, ESTIMATES, **look_of_scheme(scheme))
+    (container,) = ax.containers
+    assert container.get_label() == NAME_OF_SCHEME[scheme]
+    assert container[0].get_marker() == MARKER_OF_SCHEME[scheme]
+
+
+# Machado, Oliveira and Fernandes 2009, severity 1, for linear RGB.
+VISION = {
+    "full": np.eye(3),
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
+}
+XYZ = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.072175], [0.0193339, 0.119192, 0.9503041]])
+
+
+def linear_rgb(colour):
+    channels = np.array(to_rgb(colour))
+    return np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+
+
+def lab(linear):
+    """CIELAB under D65: a distance of about 2.3 is just noticeable, 15 is plain."""
+    ratios = XYZ @ np.clip(linear, 0, 1) / XYZ.sum(axis=1)
+    f = np.where(ratios > (6 / 29) ** 3, np.cbrt(ratios), ratios / (3 * (6 / 29) ** 2) + 4 / 29)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_colours_of_the_schemes_differ_for_every_kind_of_colour_vision(vision):
+    seen = [lab(np.array(VISION[vision]) @ linear_rgb(colour)) for colour in COLOUR_OF_SCHEME.values()]
+    assert all(np.linalg.norm(first - second) > 15 for first, second in combinations(seen, 2))
+
+
+@pytest.mark.parametrize("colour", COLOUR_OF_SCHEME.values())
+def test_lines_have_a_contrast_of_at_least_three_against_the_page(colour):
+    luminance = XYZ[1] @ linear_rgb(colour)
+    assert 1.05 / (luminance + 0.05) >= 3
+
+
+def test_figures_are_opaque_and_light_also_on_a_dark_page():
+    with matplotlib.style.context(STYLE):
+        figure = plt.figure()
+        faces = [
+            figure.get_facecolor(),
+            figure.add_subplot().get_facecolor(),
+            to_rgb(plt.rcParams["savefig.facecolor"]),
+        ]
+        plt.close(figure)
+    assert [to_hex(face, keep_alpha=True) for face in faces] == ["#ffffffff"] * 3

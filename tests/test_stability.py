@@ -1,0 +1,430 @@
+"""The estimators against loops written out by hand, closed cases, sampling and each other."""
+
+from math import gamma, isclose, isnan, pi, sqrt
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import ellipe
+from torch import nn
+
+from tutorial_lib.initializations import LayerStds
+from tutorial_lib.models import ReLUMLP
+from tutorial_lib.stability import input_jacobians, perturbation_stability, sampled_perturbation_stability
+
+# The first forward-mode derivative of a process imports a part of torch that warns about itself.
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script.* is deprecated:DeprecationWarning")
+
+STDS = LayerStds(first=0.6, hidden=0.4, last=0.9)
+DEVICES = ["cpu"] + ["cuda"] * torch.cuda.is_available()
+
+
+def mlp(generator, *, input_dim=5, width=8, depth=4, output_dim=1, num_networks=None):
+    return ReLUMLP(
+        STDS,
+        input_dim=input_dim,
+        width=width,
+        depth=depth,
+        output_dim=output_dim,
+        output_divisor=1.6,
+        num_networks=num_networks,
+        generator=generator,
+    )
+
+
+def normal(generator, *shape):
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+def members(models):
+    """The weights of each network of an ensemble."""
+    return [[w[i].detach().numpy() for w in models.weights] for i in range(models.num_networks)]
+
+
+def jacobian_by_hand(weights, row, output_divisor):
+    """df/dx at one input: the values and the matrix go through the layers neuron by neuron."""
+    values, matrix = row, np.eye(len(row))
+    for weight in weights[:-1]:
+        new_values, new_matrix = np.zeros(len(weight)), np.zeros((len(weight), len(row)))
+        for neuron, line in enumerate(weight):
+            if line @ values > 0:
+                new_values[neuron], new_matrix[neuron] = line @ values, line @ matrix
+        values, matrix = new_values, new_matrix
+    return weights[-1] @ matrix / output_divisor
+
+
+def jacobians_by_hand(weights, x):
+    return np.stack([jacobian_by_hand(weights, row, 1.6) for row in x.numpy()])
+
+
+def stability_by_hand(gradient):
+    """c_d times the length of one gradient, c_d from the gamma function."""
+    dim = len(gradient)
+    return dim / (dim + 1) * gamma(dim / 2) / (sqrt(pi) * gamma((dim + 1) / 2)) * np.linalg.norm(gradient)
+
+
+class Linear(nn.Module):
+    """f(x) = J x, so that the Jacobian is known."""
+
+    def __init__(self, jacobian):
+        super().__init__()
+        self.jacobian = jacobian
+
+    def forward(self, x):
+        return x @ self.jacobian.T
+
+
+class Wrapped(nn.Module):
+    """Any other module: the fast path of ReLUMLP is not taken."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x):
+        return self.inner(x)
+
+
+def convolutional(*extra):
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(1, 3, 3), *extra, nn.ReLU(), nn.Flatten(), nn.Linear(3 * 36, 4)]
+    return nn.Sequential(*layers).double()
+
+
+@pytest.fixture
+def unseeded():
+    """Leave the global state of torch as it was: layers of torch.nn draw from it."""
+    state = torch.get_rng_state()
+    yield
+    torch.set_rng_state(state)
+
+
+# Jacobians.
+
+
+@pytest.mark.parametrize(
+    ("input_dim", "width", "depth", "output_dim"), [(5, 8, 2, 1), (7, 3, 4, 1), (3, 9, 5, 4), (4, 6, 3, 11)]
+)
+def test_jacobians_are_those_worked_out_by_hand(input_dim, width, depth, output_dim, generator):
+    model = mlp(generator, input_dim=input_dim, width=width, depth=depth, output_dim=output_dim)
+    x = 1.7 * normal(generator, 13, input_dim)
+    expected = jacobians_by_hand([w.detach().numpy() for w in model.weights], x)
+    jacobians = input_jacobians(model, x)
+    assert jacobians.shape == (13, output_dim, input_dim)
+    np.testing.assert_allclose(jacobians.numpy(), expected, rtol=1e-10, atol=1e-12)
+    rounded = input_jacobians(model.float(), x.float())
+    assert rounded.dtype == torch.float32
+    np.testing.assert_allclose(rounded.numpy(), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("output_dim", [1, 3])
+def test_jacobians_of_an_ensemble_are_those_of_its_members(output_dim, generator):
+    models, x = mlp(generator, output_dim=output_dim, num_networks=6), normal(generator, 7, 5)
+    expected = np.stack([jacobians_by_hand(weights, x) for weights in members(models)])
+    jacobians = input_jacobians(models, x)
+    assert jacobians.shape == (6, 7, output_dim, 5)
+    np.testing.assert_allclose(jacobians.numpy(), expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("output_dim", [1, 3])
+def test_any_module_gives_what_the_fast_path_gives(output_dim, generator):
+    model, x = mlp(generator, output_dim=output_dim), normal(generator, 300, 5)
+    torch.testing.assert_close(input_jacobians(Wrapped(model), x), input_jacobians(model, x), rtol=1e-10, atol=1e-12)
+    fast, general = perturbation_stability(model, x), perturbation_stability(Wrapped(model), x)
+    assert isclose(fast.mean, general.mean, rel_tol=1e-10)
+    assert isclose(fast.standard_error, general.standard_error, rel_tol=1e-9)
+
+
+@pytest.mark.parametrize("extra", [(), (nn.BatchNorm2d(3), nn.Dropout(0.4))])
+def test_jacobians_of_a_convolutional_network_are_finite_differences(unseeded, extra, generator):  # noqa: ARG001
+    model, x, step = convolutional(*extra).eval(), 1.3 * normal(generator, 2, 1, 8, 8), 1e-6
+    jacobians = input_jacobians(model, x)
+    assert jacobians.shape == (2, 4, 64)
+    pixels = step * torch.eye(64, dtype=torch.float64).reshape(64, 1, 8, 8)
+    for image, jacobian in zip(x, jacobians, strict=True):
+        differences = (model(image + pixels) - model(image - pixels)).detach() / (2 * step)
+        torch.testing.assert_close(jacobian, differences.T, rtol=1e-7, atol=1e-8)
+    estimate = perturbation_stability(model, x)
+    linear = [perturbation_stability(Linear(jacobian), x.flatten(1)[:1]).mean for jacobian in jacobians]
+    assert isclose(estimate.mean, sum(linear) / 2, rel_tol=1e-12)
+
+
+@pytest.mark.parametrize("output_dim", [1, 3])
+@pytest.mark.parametrize("wrap", [lambda model: model, Wrapped])
+def test_a_large_batch_gives_what_single_rows_give(output_dim, wrap, generator):
+    model, x = wrap(mlp(generator, output_dim=output_dim)), normal(generator, 600, 5)
+    single = torch.cat([input_jacobians(model, row.unsqueeze(0)) for row in x])
+    torch.testing.assert_close(input_jacobians(model, x), single, rtol=1e-12, atol=1e-14)
+    parts = [perturbation_stability(model, rows).mean for rows in x.split(60)]
+    ours = perturbation_stability(model, x)
+    assert isclose(ours.mean, sum(parts) / 10, rel_tol=1e-12)
+    assert ours.num_draws == 600
+
+
+# The mean over the ball.
+
+
+def test_one_output_gives_the_constant_times_the_mean_gradient_length(generator):
+    model, x = mlp(generator), normal(generator, 11, 5)
+    gradients = jacobians_by_hand([w.detach().numpy() for w in model.weights], x)[:, 0]
+    values = np.array([stability_by_hand(gradient) for gradient in gradients])
+    estimate = perturbation_stability(model, x)
+    # One network: the draws are its inputs.
+    assert isclose(estimate.mean, values.mean(), rel_tol=1e-12)
+    assert isclose(estimate.standard_error, values.std(ddof=1) / sqrt(11), rel_tol=1e-12)
+    assert estimate.num_draws == 11
+
+
+@pytest.mark.parametrize("ratio", [1.0, 0.3, 1e-3, 1e-6, 0.0])
+@pytest.mark.parametrize("output_dim", [2, 10])
+def test_two_singular_values_give_the_elliptic_integral(ratio, output_dim, generator):
+    # Mean over the circle of sqrt(a^2 cos^2 + b^2 sin^2) = a 2 / pi E(1 - (b / a)^2); ball factor 2/3.
+    left = torch.linalg.qr(normal(generator, output_dim, 2)).Q
+    right = torch.linalg.qr(normal(generator, 2, 2)).Q
+    model = Linear(left @ torch.diag(torch.tensor([7.0, 7.0 * ratio], dtype=torch.float64)) @ right)
+    estimate = perturbation_stability(model, normal(generator, 3, 2))
+    assert isclose(estimate.mean, 2 / 3 * 7 * 2 / pi * ellipe(1 - ratio**2), rel_tol=1e-6)
+
+
+@pytest.mark.parametrize(("output_dim", "dim"), [(2, 2), (2, 5), (10, 64), (30, 784)])
+def test_orthonormal_rows_give_the_length_of_a_part_of_a_direction(output_dim, dim, generator):
+    jacobian = torch.linalg.qr(normal(generator, dim, output_dim)).Q.T
+    estimate = perturbation_stability(Linear(jacobian), normal(generator, 3, dim))
+    # A direction is g / ||g||: its part in the rows is chi_o / chi_d, both independent of direction.
+    log_ratio = torch.lgamma(torch.tensor([output_dim + 1, dim, output_dim, dim + 1], dtype=torch.float64) / 2)
+    ratio = (log_ratio[0] + log_ratio[1] - log_ratio[2] - log_ratio[3]).exp().item()
+    assert isclose(estimate.mean, dim / (dim + 1) * ratio, rel_tol=1e-6)
+
+
+def test_several_singular_values_give_the_mean_over_sampled_directions(generator):
+    values = torch.tensor([5.0, 1.0, 0.2, 0.01], dtype=torch.float64)
+    jacobian = torch.linalg.qr(normal(generator, 4, 4)).Q @ torch.diag(values)
+    jacobian = jacobian @ torch.linalg.qr(normal(generator, 6, 4)).Q.T
+    directions = np.random.default_rng(1).normal(size=(400_000, 6))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    lengths = np.linalg.norm(directions @ jacobian.numpy().T, axis=1) * 6 / 7
+    error = lengths.std() / sqrt(len(lengths))
+    assert 4 * error < 0.005 * lengths.mean()  # the smallest relative error that it catches
+    assert abs(perturbation_stability(Linear(jacobian), normal(generator, 3, 6)).mean - lengths.mean()) < 4 * error
+
+
+@pytest.mark.parametrize("output_dim", [1, 10])
+@pytest.mark.parametrize("wrap", [lambda model: model, Wrapped])
+def test_a_dead_network_does_not_move(output_dim, wrap, generator):
+    model, x = mlp(generator, output_dim=output_dim), normal(generator, 4, 5).abs()
+    with torch.no_grad():
+        model.weights[0].abs_().neg_()
+    estimate = perturbation_stability(wrap(model), x)
+    assert (estimate.mean, estimate.standard_error, estimate.num_draws) == (0, 0, 4)
+
+
+# One random direction per input instead of the mean over all.
+
+
+@pytest.mark.parametrize("output_dim", [1, 10])
+@pytest.mark.parametrize("wrap", [lambda model: model, Wrapped])
+def test_one_random_direction_per_input_has_the_same_mean(output_dim, wrap, generator):
+    model = wrap(mlp(generator, output_dim=output_dim))
+    x = normal(generator, 1, 5).expand(40_000, 5)  # one point many times: all spread comes from directions
+    estimate = perturbation_stability(model, x, generator=generator)
+    exact = perturbation_stability(model, x[:1]).mean
+    assert estimate.num_draws == 40_000
+    assert 4 * estimate.standard_error < 0.02 * exact  # the smallest relative error that it catches
+    assert abs(estimate.errors_from(exact)) < 4
+
+
+@pytest.mark.parametrize("output_dim", [1, 3])
+def test_random_directions_of_the_networks_of_an_ensemble_are_independent(output_dim, generator):
+    models = mlp(generator, output_dim=output_dim, num_networks=20_000)
+    with torch.no_grad():
+        for weight in models.weights:
+            weight.copy_(weight[:1].clone())  # equal networks: all spread comes from directions
+    x = normal(generator, 1, 5)
+    estimate = perturbation_stability(models, x, generator=generator)
+    exact = perturbation_stability(models, x).mean
+    assert estimate.num_draws == 20_000
+    assert 4 * estimate.standard_error < 0.03 * exact  # the smallest relative error that it catches
+    assert abs(estimate.errors_from(exact)) < 4
+
+
+# What counts as a draw.
+
+
+@pytest.mark.parametrize("output_dim", [1, 3])
+def test_the_draws_of_an_ensemble_are_its_networks(output_dim, generator):
+    models, x = mlp(generator, output_dim=output_dim, num_networks=6), normal(generator, 7, 5)
+    jacobians = [jacobians_by_hand(weights, x) for weights in members(models)]
+    if output_dim == 1:
+        values = [np.mean([stability_by_hand(jacobian[0]) for jacobian in network]) for network in jacobians]
+    else:
+        values = [
+            np.mean([perturbation_stability(Linear(torch.from_numpy(j)), x[:1]).mean for j in network])
+            for network in jacobians
+        ]
+    estimate = perturbation_stability(models, x)
+    assert estimate.num_draws == 6
+    assert isclose(estimate.mean, np.mean(values), rel_tol=1e-10)
+    assert isclose(estimate.standard_error, np.std(values, ddof=1) / sqrt(6), rel_tol=1e-10)
+
+
+@pytest.mark.parametrize("wrap", [lambda model: model, Wrapped])
+def test_the_draws_of_several_modules_are_the_modules(wrap, generator):
+    models, x = mlp(generator, output_dim=3, num_networks=5), normal(generator, 7, 5)
+    single = [mlp(generator, output_dim=3) for _ in range(5)]
+    for index, model in enumerate(single):
+        model.load_state_dict({key: value[index] for key, value in models.state_dict().items()})
+    estimate, expected = perturbation_stability(map(wrap, single), x), perturbation_stability(models, x)
+    assert estimate.num_draws == expected.num_draws == 5
+    assert isclose(estimate.mean, expected.mean, rel_tol=1e-10)
+    assert isclose(estimate.standard_error, expected.standard_error, rel_tol=1e-9)
+
+
+def test_one_draw_has_an_unknown_error(generator):
+    estimate = perturbation_stability(mlp(generator, num_networks=1), normal(generator, 7, 5))
+    assert estimate.num_draws == 1
+    assert isnan(estimate.standard_error)
+
+
+# The definition.
+
+
+@pytest.mark.parametrize("output_dim", [1, 10])
+@pytest.mark.parametrize("radius", [0.01, 1.0, 30.0])
+def test_the_sampled_definition_agrees_at_every_radius(output_dim, radius, generator):
+    model = mlp(generator, output_dim=output_dim)
+    x = normal(generator, 1, 5).expand(2000, 5)  # one point many times: all spread comes from sampling
+    sampled = sampled_perturbation_stability(model, x, radius=radius, num_samples=25, generator=generator)
+    exact = perturbation_stability(model, x[:1]).mean
+    assert sampled.num_draws == 2000
+    assert 4 * sampled.standard_error < 0.015 * exact  # the smallest relative error that it catches
+    assert abs(sampled.errors_from(exact)) < 4
+
+
+def test_the_sampled_definition_over_the_radius_is_free_of_the_radius(generator):
+    model, x, state = mlp(generator, output_dim=3), normal(generator, 7, 5), generator.get_state()
+    means = []
+    for radius in (1e-3, 1, 50.0):
+        generator.set_state(state)
+        estimate = sampled_perturbation_stability(model, x, radius=radius, num_samples=3, generator=generator)
+        means.append((estimate.mean, estimate.standard_error))
+    np.testing.assert_allclose(means, [means[0]] * 3, rtol=1e-12)
+
+
+def test_the_sampled_definition_takes_its_draws_from_different_inputs(unseeded, generator):  # noqa: ARG001
+    model, x = convolutional().eval(), normal(generator, 3, 1, 8, 8).repeat(300, 1, 1, 1)
+    sampled = sampled_perturbation_stability(model, x, radius=0.2, num_samples=20, generator=generator)
+    exact = perturbation_stability(model, x[:3]).mean
+    assert 4 * sampled.standard_error < 0.03 * exact  # the smallest relative error that it catches
+    assert abs(sampled.errors_from(exact)) < 4
+
+
+# What must not change.
+
+
+@pytest.mark.parametrize("wrap", [lambda model: model, Wrapped])
+def test_parameters_and_inputs_are_left_as_they_were(wrap, generator):
+    inner, x = mlp(generator, output_dim=3), normal(generator, 7, 5)
+    model = wrap(inner)
+    inner.weights[1].requires_grad_(False)
+    inner(x).sum().backward()
+    before = [(w.requires_grad, None if w.grad is None else w.grad.clone()) for w in inner.weights]
+    for evaluate in (
+        perturbation_stability,
+        input_jacobians,
+        lambda m, y: perturbation_stability(m, y, generator=generator),
+        lambda m, y: sampled_perturbation_stability(m, y, radius=1.0, num_samples=2, generator=generator),
+    ):
+        evaluate(model, x)
+        with torch.no_grad():
+            evaluate(model, x)
+    assert not x.requires_grad
+    for weight, (requires_grad, grad) in zip(inner.weights, before, strict=True):
+        assert weight.requires_grad == requires_grad
+        assert weight.grad is None if grad is None else torch.equal(weight.grad, grad)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("output_dim", [1, 3])
+def test_dtype_and_device_follow_the_inputs(device, dtype, output_dim, generator):
+    model, x = mlp(generator, output_dim=output_dim, num_networks=4), normal(generator, 7, 5)
+    expected = perturbation_stability(model, x)
+    model, x = model.to(device, dtype), x.to(device, dtype)
+    jacobians = input_jacobians(model, x)
+    assert (jacobians.dtype, jacobians.device.type) == (dtype, device)
+    assert perturbation_stability(model, x, generator=generator).num_draws == 4
+    assert isclose(perturbation_stability(model, x).mean, expected.mean, rel_tol=1e-4)
+    single = mlp(generator, output_dim=output_dim).to(device, dtype)
+    sampled = sampled_perturbation_stability(single, x, radius=1.0, num_samples=2, generator=generator)
+    assert sampled.num_draws == 7
+
+
+# Bad input.
+
+
+def sample(model, x, radius=1.0, num_samples=2):
+    return sampled_perturbation_stability(model, x, radius=radius, num_samples=num_samples, generator=torch.Generator())
+
+
+@pytest.mark.parametrize("evaluate", [perturbation_stability, input_jacobians, sample])
+@pytest.mark.parametrize(
+    ("x", "error", "message"),
+    [
+        (torch.ones(3, 4), ValueError, r"^x must have shape \(batch, 5\), got \(3, 4\)$"),
+        (torch.ones(3, 5, 1), ValueError, r"^x must have shape \(batch, 5\), got \(3, 5, 1\)$"),
+        (torch.ones(5), ValueError, r"^x must have shape \(batch, \.\.\.\) and not be empty, got \(5,\)$"),
+        (torch.ones(0, 5), ValueError, r"^x must have shape \(batch, \.\.\.\) and not be empty, got \(0, 5\)$"),
+        (torch.ones(3, 5) / 0, ValueError, "^x must be finite, got nan or infinity$"),
+        (torch.zeros(3, 5) / 0, ValueError, "^x must be finite, got nan or infinity$"),
+        (torch.ones(3, 5, dtype=torch.int64), TypeError, "^x must hold floating-point numbers, got torch.int64$"),
+        (
+            torch.ones(3, 5),
+            ValueError,
+            "^x must be torch.float64 on cpu like the weights, got torch.float32 on cpu$",
+        ),
+    ],
+)
+def test_inputs_that_do_not_fit_are_refused(as_a_reader, evaluate, x, error, message, generator):  # noqa: ARG001
+    with pytest.raises(error, match=message):
+        evaluate(mlp(generator), x)
+
+
+@pytest.mark.parametrize("evaluate", [perturbation_stability, input_jacobians, sample])
+@pytest.mark.parametrize("layer", [nn.BatchNorm2d(3), nn.Dropout(0.4)])
+def test_layers_that_couple_rows_or_draw_are_refused_in_training_mode(unseeded, evaluate, layer, generator):  # noqa: ARG001
+    model = convolutional(layer.train())
+    with pytest.raises(ValueError, match=r"^model must be in eval mode, got '1' in training mode$"):
+        evaluate(model, normal(generator, 2, 1, 8, 8))
+
+
+@pytest.mark.parametrize("outputs", [lambda x: x.sum(), lambda x: x[:2], lambda x: x.unsqueeze(2)])
+def test_a_module_with_other_output_shapes_is_refused(outputs, generator):
+    class Other(nn.Module):
+        def forward(self, x):
+            return outputs(x)
+
+    with pytest.raises(ValueError, match=r"^model must map \(batch, \.\.\.\) to \(batch,\) or \(batch, outputs\)"):
+        input_jacobians(Other(), normal(generator, 4, 5))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"radius": 0.0}, r"^radius must be a finite number > 0, got 0\.0$"),
+        ({"radius": -1.0}, r"^radius must be a finite number > 0, got -1\.0$"),
+        ({"num_samples": 0}, r"^num_samples must be an integer >= 1, got 0$"),
+    ],
+)
+def test_sampling_refuses_settings_out_of_range(settings, message, generator):
+    with pytest.raises(ValueError, match=message):
+        sample(mlp(generator), normal(generator, 4, 5), **settings)
+
+
+def test_sampling_takes_one_network_at_a_time(generator):
+    with pytest.raises(ValueError, match=r"^model must be one network, got an ensemble of 6$"):
+        sample(mlp(generator, num_networks=6), normal(generator, 7, 5))
+
+
+def test_no_models_are_refused(generator):
+    with pytest.raises(ValueError, match="draws must hold at least one number, got none"):
+        perturbation_stability([], normal(generator, 4, 5))

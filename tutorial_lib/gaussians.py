@@ -1,0 +1,36 @@
+"""Mean length of a Gaussian vector with any mean and covariance, without sampling."""
+
+from math import exp, pi, sqrt
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def mean_gaussian_length(
+    variances: Float[Tensor, "*batch axes"], means: Float[Tensor, "*batch axes"] | None = None
+) -> Float[Tensor, "*batch"]:
+    r"""Return E||g|| for independent coordinates g_j ~ N(mean_j, variance_j), mean 0 by default.
+
+    .. math:: E\|g\| = \frac1{2\sqrt\pi}\int_0^\infty \Bigl(1 - \prod_j (1 + 2t\lambda_j)^{-1/2}
+              e^{-t\mu_j^2/(1 + 2t\lambda_j)}\Bigr)\,t^{-3/2}\,dt
+
+    Trapezoidal rule in log t after scaling E||g||^2 to 1, the two tails added; computed in
+    float64, relative error below 1e-6. All zero gives 0.
+    """
+    if not bool((torch.isfinite(variances) & (variances >= 0)).all()):
+        raise ValueError("variances must be finite and >= 0, got others")
+    scaled = variances.double()
+    squares = torch.zeros_like(scaled) if means is None else means.double().square()
+    total = (scaled + squares).sum(dim=-1)
+    unit = total.clamp(min=torch.finfo(torch.float64).tiny).unsqueeze(-1)
+    scaled, squares = scaled / unit, squares / unit
+    cut, num_points = 18.0, 145
+    integral = torch.full_like(total, 4 * exp(-cut / 2))
+    for index, log_t in enumerate(torch.linspace(-cut, cut, num_points, dtype=torch.float64).tolist()):
+        weight = (0.5 if index in (0, num_points - 1) else 1.0) * 2 * cut / (num_points - 1)
+        t = exp(log_t)
+        spread = 1 + 2 * t * scaled
+        exponent = -(torch.log(spread) / 2 + t * squares / spread).sum(dim=-1)
+        integral -= weight / sqrt(t) * torch.expm1(exponent)
+    return total.sqrt() * integral / (2 * sqrt(pi))
