@@ -150,5 +150,5 @@ def trained_stability(
         lazy_ratio=Estimate.from_draws(lazy_ratio(initial, networks).tolist()),
         num_reached=int(result.reached.sum()),
         num_diverged=int((result.diverged_at >= 0).sum()),
-        num_dead=int(result.dead.sum()) if hasattr(result, "dead") else 0,
+        num_dead=int(result.dead.sum()),
     )

@@ -1,0 +1,49 @@
+"""How far training moved a network: in its weights, in its input weights, in its tangent kernel."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from tutorial_lib.kernels import empirical_ntk
+from tutorial_lib.models import ReLUMLP
+
+
+def _require_same_shapes(initial: ReLUMLP, trained: ReLUMLP) -> None:
+    shapes = [[tuple(weight.shape) for weight in model.weights] for model in (initial, trained)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"initial and trained must have one shape, got {shapes[0]} and {shapes[1]}")
+
+
+def _norms(weights: list[Tensor]) -> list[Float[Tensor, "*networks"]]:
+    return [torch.linalg.matrix_norm(weight.detach()) for weight in weights]
+
+
+def lazy_ratio(initial: ReLUMLP, trained: ReLUMLP) -> Float[Tensor, "*networks"]:
+    r"""Return the talk's kappa (slide 7), one number per network: relative movement of all layers.
+
+    .. math:: \frac{\sum_l \|W_l(t) - W_l(0)\|_F}{\sum_l \|W_l(0)\|_F}
+
+    A small value does not say that the tangent kernel stayed: see ``kernel_drift``.
+    """
+    _require_same_shapes(initial, trained)
+    moved = _norms([b - a for a, b in zip(initial.weights, trained.weights, strict=True)])
+    return torch.stack(moved).sum(dim=0) / torch.stack(_norms(list(initial.weights))).sum(dim=0)
+
+
+def input_weight_movement(initial: ReLUMLP, trained: ReLUMLP) -> Float[Tensor, "*networks"]:
+    r"""Return ||W_1(t) - W_1(0)||_F / ||W_1(0)||_F: the RD of the phase diagram [LXMZ21]."""
+    _require_same_shapes(initial, trained)
+    start, end = initial.weights[0], trained.weights[0]
+    (moved, length) = _norms([end - start, start])
+    return moved / length
+
+
+def kernel_drift(initial: ReLUMLP, trained: ReLUMLP, x: Float[Tensor, "batch dim"]) -> Float[Tensor, "*networks"]:
+    r"""Return ||K_t - K_0||_F / ||K_0||_F for the empirical tangent kernels at the inputs x.
+
+    nan or infinity for a network that was dead at the start: its kernel vanishes.
+    """
+    _require_same_shapes(initial, trained)
+    start, end = (empirical_ntk(model, x, x) for model in (initial, trained))
+    (moved, length) = _norms([end - start, start])
+    return moved / length
