@@ -31,7 +31,7 @@ help:
 	@echo "make test       everything that CI tests: package, notebooks, the built book in a browser"
 	@echo "make check      linters and types"
 	@echo "make notebooks  run the notebooks and store their outputs (NOTEBOOKS=\"one.ipynb ...\" for some)"
-	@echo "make bench      benchmarks"
+	@echo "make bench      time and memory, into tutorial_lib/results/benchmarks.json (BENCH_QUICK=1: a trial, into _build)"
 	@echo "make lock       write requirements.txt again from pyproject.toml"
 	@echo "make address ADDRESS=https://github.com/owner/name   write the repository's address everywhere"
 	@echo "make clean      remove what was built, the environment too"
@@ -57,7 +57,7 @@ serve: book
 test: book
 	$(BIN)/python -m pytest -n 2 -p no:benchmark --durations=5
 	$(BIN)/python -m pytest -n 2 --dist loadfile -p no:benchmark --durations=5 \
-	  --nbval --nbval-current-env --nbval-cell-timeout=120 --nbval-sanitize-with=tests/sanitize.cfg notebooks
+	  --nbval --nbval-current-env --nbval-cell-timeout=120 --nbval-sanitize-with=tests/sanitize.cfg notebooks book/*.ipynb
 
 notebooks: $(VENV)/installed
 	$(BIN)/python -m tools.notebooks $(NOTEBOOKS)
@@ -68,10 +68,10 @@ check: $(VENV)/installed
 	$(BIN)/mypy
 	$(BIN)/python -m tools.notebook_rules
 
+# Without the options of the tests: checks of annotations at run time would be timed too.
 bench: $(VENV)/installed
-	@if ls tests/benchmarks/bench_*.py >/dev/null 2>&1; then \
-	  $(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py' --benchmark-only; \
-	else echo "No benchmarks yet: tests/benchmarks/bench_*.py"; fi
+	$(BIN)/python -m pytest tests/benchmarks -o addopts= -o python_files='bench_*.py' -q \
+	  --benchmark-only --benchmark-timer=time.process_time --benchmark-columns=median,iqr,rounds
 
 lock:
 	@$(require_python)

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import settings
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported
-os.environ.setdefault("TQDM_DISABLE", "1")  # before tqdm is imported; the kernels of nbval inherit it
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 

@@ -15,8 +15,8 @@ PACKAGE = ROOT / "tutorial_lib"
 MODULES = sorted(PACKAGE.glob("[!_]*.py"))
 
 LEVEL_0 = {"initializations", "estimates", "gaussians", "randomness", "perturbations", "data"}
-LEVEL_1 = {"exact", "models", "phase_diagram", "attacks", "plotting"}
-LEVEL_2 = {"bounds", "kernels", "stability"}
+LEVEL_1 = {"exact", "models", "attacks", "plotting"}
+LEVEL_2 = {"bounds", "kernels", "phase_diagram", "stability"}
 LEVEL_3 = {"laziness", "lazy_limit", "training"}
 # Every module may import `arguments`, which imports none of ours.
 MAY_IMPORT = {
@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "training": {"initializations", "kernels", "models"},
     "models": {"initializations"},
     "laziness": {"estimates", "kernels", "models"},
-    "phase_diagram": {"initializations"},
+    "phase_diagram": {"initializations", "models"},
     "attacks": {"perturbations"},
     "plotting": {"estimates"},
     "bounds": {"exact", "initializations"},
@@ -35,6 +35,7 @@ MAY_IMPORT = {
     "lazy_limit": {"initializations", "estimates", "exact", "gaussians", "kernels"},
     "widgets": {"exact", "bounds", "initializations", "plotting"},
     "experiments": (LEVEL_0 | LEVEL_1 | LEVEL_2 | LEVEL_3) - {"plotting"},
+    "results": {"estimates", "experiments"},
 }
 WITHOUT_TORCH = ["arguments", "initializations", "estimates", "exact", "bounds", "plotting", "widgets"]
 
@@ -67,7 +68,7 @@ def test_every_form_of_import_is_seen(tmp_path):
 
 
 def test_the_table_has_no_circle():
-    levels = [{"arguments"} | LEVEL_0, LEVEL_1, LEVEL_2, LEVEL_3, {"widgets", "experiments"}]
+    levels = [{"arguments"} | LEVEL_0, LEVEL_1, LEVEL_2, LEVEL_3, {"widgets", "experiments"}, {"results"}]
     below = set()
     for level in levels:
         assert all(MAY_IMPORT[module] <= below for module in level)
@@ -77,7 +78,7 @@ def test_the_table_has_no_circle():
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
 def test_modules_can_be_read_in_one_sitting(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 200
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 220
 
 
 def run_python(program):
@@ -112,7 +113,6 @@ def global_state():
     ]
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script.* is deprecated:DeprecationWarning")
 def test_global_random_state_and_settings_are_left_alone(as_a_reader, generator):  # noqa: ARG001
     from tutorial_lib import data, initializations, models, perturbations, randomness, stability
 

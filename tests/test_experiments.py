@@ -5,10 +5,20 @@ from math import isclose, sqrt
 import pytest
 import torch
 
+from tutorial_lib.data import load
 from tutorial_lib.exact import initial_perturbation_stability
-from tutorial_lib.experiments import exact_by_width, exact_stability, random_networks, sampled_stability
-from tutorial_lib.initializations import lecun
+from tutorial_lib.experiments import (
+    exact_by_width,
+    exact_stability,
+    random_networks,
+    reference_stds,
+    sampled_stability,
+    trained_rows,
+)
+from tutorial_lib.initializations import INITIALIZATIONS, he, lecun
+from tutorial_lib.laziness import lazy_ratio
 from tutorial_lib.stability import perturbation_stability
+from tutorial_lib.training import learning_rate, train
 
 
 def inputs(generator):
@@ -73,3 +83,44 @@ def test_an_unknown_scheme_is_refused_with_the_known_ones(generator):
         random_networks("xavier", input_dim=6, width=9, depth=4, num_networks=3)
     with pytest.raises(ValueError, match=message):
         sampled_stability("xavier", inputs(generator), width=9, depth=4, num_networks=3)
+
+
+# After training.
+
+
+def test_the_learning_rate_is_limited_by_the_scheme_itself_or_by_he():
+    sizes = {"input_dim": 6, "width": 9}
+    assert reference_stds("lecun", **sizes) == reference_stds("he", **sizes) == he(**sizes)
+    assert reference_stds("ntk", **sizes) == INITIALIZATIONS["ntk"](**sizes)
+    with pytest.raises(ValueError, match="^scheme must be one of he, lecun, ntk, got 'xavier'$"):
+        reference_stds("xavier", **sizes)
+
+
+@pytest.mark.parametrize("scheme", ["lecun", "ntk"])
+def test_a_trained_row_is_what_training_by_hand_gives(scheme):
+    split, sizes = load(num_train=40, num_test=30), {"width": 12, "depth": 3, "num_networks": 5}
+    (row,) = trained_rows(scheme, split, **sizes, record_at=[20], seed=2)
+    train_x, train_y, test_x, test_y = (tensor.float() for tensor in split)
+    start = random_networks(scheme, input_dim=64, **sizes, seed=2).float()
+    networks = random_networks(scheme, input_dim=64, **sizes, seed=2).float()
+    rates = learning_rate(networks, train_x, reference=reference_stds(scheme, input_dim=64, width=12))
+    result = train(networks, train_x, train_y, learning_rate=rates, num_steps=20)
+    assert (row.scheme, row.width, row.depth, row.num_steps) == (scheme, 12, 3, 20)
+    assert row.stability == perturbation_stability(networks, test_x)
+    assert isclose(row.loss.mean, result.rows[-1]["loss"].mean().item(), rel_tol=1e-5)
+    right = [((networks(test_x)[index] > 0) == (test_y > 0)).double().mean().item() for index in range(5)]
+    assert isclose(row.accuracy.mean, sum(right) / 5, rel_tol=1e-9)
+    assert isclose(row.lazy_ratio.mean, lazy_ratio(start, networks).mean().item(), rel_tol=1e-5)
+    assert row.lazy_ratio.num_draws == row.loss.num_draws == row.accuracy.num_draws == 5
+    assert (row.num_reached, row.num_dead) == (0, 0)
+
+
+def test_a_trained_row_tells_who_reached_the_target_and_who_is_dead():
+    split = load(num_train=40, num_test=30)
+    (row,) = trained_rows("he", split, width=12, depth=3, num_networks=5, record_at=[2000], target_loss=0.3)
+    assert row.num_reached == 5
+    assert row.num_steps < 2000
+    assert row.loss.mean <= 0.3
+    # One neuron per layer: most networks are dead at the start.
+    (narrow,) = trained_rows("he", split, width=1, depth=5, num_networks=50, record_at=[1])
+    assert 25 < narrow.num_dead <= 50

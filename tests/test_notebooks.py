@@ -2,21 +2,19 @@
 
 import copy
 import json
-from pathlib import Path
 
 import pytest
 
 from tools.notebook_rules import problems
 from tools.notebooks import STATE, VIEW
-from tools.repository import INSTALL_TAG, install_cell, stamp
+from tools.repository import INSTALL_TAG, install_cell, name_of, notebook_paths, stamp
 
-NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 ALT = "The curve falls from 2 at width 16 to 1 at width 64 and stays there."
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", notebook_paths(), ids=lambda path: path.stem)
 def test_notebook_keeps_the_rules(path):
-    assert problems(json.loads(path.read_text(encoding="utf-8")), path.name) == []
+    assert problems(json.loads(path.read_text(encoding="utf-8")), name_of(path)) == []
 
 
 def markdown(*lines):
@@ -87,6 +85,14 @@ def chapter():
 
 def test_a_good_chapter_has_no_problems(chapter):
     assert problems(chapter, "01_a.ipynb") == []
+
+
+def test_a_page_of_the_book_needs_no_frame_of_a_chapter_but_its_own_launch_link(chapter):
+    chapter["cells"] = [cell for cell in chapter["cells"] if "Exercise" not in "".join(cell["source"])]
+    stamp(chapter, "book/page.ipynb")
+    assert problems(chapter, "book/page.ipynb") == []
+    assert any("launch link" in problem for problem in problems(chapter, "page.ipynb"))
+    assert any("headings 'Exercise'" in problem for problem in problems(chapter, "page.ipynb"))
 
 
 def in_code(place, source):

@@ -10,13 +10,13 @@ import pytest
 import yaml
 from packaging.specifiers import SpecifierSet
 
-from tools.repository import address, colab_link, version
+from tools.repository import address, badge, name_of, notebook_paths, version
 
 ROOT = Path(__file__).parent.parent
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LOCK = (ROOT / "requirements.txt").read_text(encoding="utf-8")
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = notebook_paths()
 TEXTS = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("book/*.md")), ROOT / "CITATION.cff", *NOTEBOOKS]
 
 COLAB = re.compile(r"colab\.research\.google\.com/github/([\w-]+/[\w.-]+)/blob/([^/]+)/([\w./]+)")
@@ -50,13 +50,14 @@ def test_every_page_of_the_contents_exists(name):
 
 
 def test_every_notebook_is_in_the_contents():
-    assert [f"notebooks/{path.stem}" for path in NOTEBOOKS] == [f for f in toc_files() if "notebooks/" in f]
+    names = [f"{path.parent.name}/{path.stem}" for path in NOTEBOOKS]
+    assert names == [f for f in toc_files() if (ROOT / f"{f}.ipynb").is_file()]
 
 
 def test_the_header_button_leads_to_the_same_place_as_the_badge():
     assert CONFIG["launch_buttons"]["colab_url"] == "https://colab.research.google.com"
     for path in NOTEBOOKS:
-        assert colab_link(f"notebooks/{path.name}") in path.read_text(encoding="utf-8")
+        assert badge(name_of(path)) in path.read_text(encoding="utf-8")
 
 
 def test_all_notebooks_share_one_first_cell():

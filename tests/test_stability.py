@@ -13,7 +13,6 @@ from tutorial_lib.models import ReLUMLP
 from tutorial_lib.stability import input_jacobians, perturbation_stability, sampled_perturbation_stability
 
 # The first forward-mode derivative of a process imports a part of torch that warns about itself.
-pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script.* is deprecated:DeprecationWarning")
 
 STDS = LayerStds(first=0.6, hidden=0.4, last=0.9)
 DEVICES = ["cpu"] + ["cuda"] * torch.cuda.is_available()

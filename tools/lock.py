@@ -29,7 +29,7 @@ def main() -> None:
         venv.create(folder, with_pip=True)
         pip = [str(Path(folder) / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
         subprocess.run([*pip, "install", TORCH, ".[book,test]"], cwd=ROOT, check=True)
-        freeze = [*pip, "freeze", "--exclude", "tutorial_lib"]
+        freeze = [*pip, "freeze", "--all", "--exclude", "pip", "--exclude", "tutorial_lib"]
         frozen = subprocess.run(freeze, check=True, capture_output=True, text=True).stdout
     (ROOT / "requirements.txt").write_text(HEADER + "\n".join(locked(frozen)) + "\n", encoding="utf-8")
     print(f"Wrote {len(locked(frozen))} pins to requirements.txt.")

@@ -5,14 +5,12 @@ import json
 import re
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 from tools.notebooks import STATE, VIEW, references
-from tools.repository import INSTALL_TAG, badge, install_cell
+from tools.repository import INSTALL_TAG, badge, install_cell, name_of, notebook_paths
 
-FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 Cell = dict[str, Any]
 Notebook = dict[str, Any]
 
@@ -192,25 +190,30 @@ def figure_problems(notebook: Notebook) -> Iterator[str]:
 
 
 def text_problems(notebook: Notebook) -> Iterator[str]:
-    """Check the frame of a chapter and that its Markdown reads the same in Colab."""
+    """Check that the Markdown reads the same in Colab."""
     text = prose(notebook)
-    for name, pattern in FRAME.items():
-        if not re.search(pattern, text, re.MULTILINE):
-            yield f"the chapter lacks {name}"
     if re.search(MYST, text, re.MULTILINE):
         yield "a Markdown cell holds a MyST directive or role, which Colab shows raw"
     if re.search(ABSOLUTE_PATH, text):
         yield "a Markdown cell contains an absolute path"
+    if any("```python" in block for block in re.findall(r"<details>.*?</details>", text, re.DOTALL)):
+        yield "Python inside <details> is not executed: make it a code cell tagged hide-input and solution"
+    if re.search(r"<img|!\[[^\]]*\]\(\s*https?:", text):
+        yield "a Markdown cell shows an image: no remote images, and local ones have no place in Colab"
+
+
+def frame_problems(notebook: Notebook) -> Iterator[str]:
+    """Check the frame of a chapter."""
+    text = prose(notebook)
+    for name, pattern in FRAME.items():
+        if not re.search(pattern, text, re.MULTILINE):
+            yield f"the chapter lacks {name}"
     exercises = re.split(r"^#+ (?=.*Exercise\b)", text, flags=re.MULTILINE)[1:]
     if len(exercises) < 2:
         yield f"{len(exercises)} headings 'Exercise', at least 2"
     for exercise in exercises:
         if "<details>" not in exercise:
             yield f"no folded solution, <details>, beside '{exercise.splitlines()[0]}'"
-    if any("```python" in block for block in re.findall(r"<details>.*?</details>", text, re.DOTALL)):
-        yield "Python inside <details> is not executed: make it a code cell tagged hide-input and solution"
-    if re.search(r"<img|!\[[^\]]*\]\(\s*https?:", text):
-        yield "a Markdown cell shows an image: no remote images, and local ones have no place in Colab"
 
 
 def launch_problems(notebook: Notebook, name: str) -> Iterator[str]:
@@ -255,12 +258,13 @@ def below(state: Notebook, root: str) -> set[str]:
 
 
 def problems(notebook: Notebook, name: str) -> list[str]:
-    """Return every broken rule of the notebook with the file name ``name``, in words."""
+    """Return every broken rule of the notebook ``name``, in words; a page of the book needs no chapter's frame."""
     return [
         *execution_problems(notebook),
         *code_problems(notebook),
         *figure_problems(notebook),
         *text_problems(notebook),
+        *([] if name.startswith("book/") else frame_problems(notebook)),
         *launch_problems(notebook, name),
         *widget_problems(notebook),
     ]
@@ -268,11 +272,11 @@ def problems(notebook: Notebook, name: str) -> list[str]:
 
 def main() -> None:
     """Print the problems of all notebooks; fail if there is one."""
-    paths = sorted(FOLDER.glob("*.ipynb"))
+    paths = notebook_paths()
     found = [
         f"{path.name}: {problem}"
         for path in paths
-        for problem in problems(json.loads(path.read_text(encoding="utf-8")), path.name)
+        for problem in problems(json.loads(path.read_text(encoding="utf-8")), name_of(path))
     ]
     print("\n".join(found) or f"{len(paths)} notebooks keep the rules.")
     sys.exit(bool(found))

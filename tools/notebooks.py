@@ -16,7 +16,8 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
-FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
+from tools.repository import notebook_paths
+
 STATE = "application/vnd.jupyter.widget-state+json"
 VIEW = "application/vnd.jupyter.widget-view+json"
 REFERENCE = re.compile(r"IPY_MODEL_([0-9a-f]{32})")
@@ -149,7 +150,7 @@ def store(path: Path) -> None:
 def main(names: list[str]) -> None:
     """Run the named notebooks, or all of them, and print the seconds each takes."""
     os.environ.setdefault("TQDM_DISABLE", "1")  # no progress bars in stored outputs
-    for path in [Path(name).resolve() for name in names] or sorted(FOLDER.glob("*.ipynb")):
+    for path in [Path(name).resolve() for name in names] or notebook_paths():
         start = time.perf_counter()
         store(path)
         print(f"{time.perf_counter() - start:6.1f} s  {path.name}", flush=True)

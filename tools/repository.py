@@ -36,9 +36,19 @@ def colab_link(path: str) -> str:
     return f"https://colab.research.google.com/github/{slug}/blob/v{version()}/{path}"
 
 
+def notebook_paths() -> list[Path]:
+    """Return the chapters, and after them the pages of the book that are notebooks."""
+    return [*sorted((ROOT / "notebooks").glob("*.ipynb")), *sorted((ROOT / "book").glob("*.ipynb"))]
+
+
+def name_of(path: Path) -> str:
+    """Return the name of a notebook in the repository: `01_a.ipynb` for a chapter, `book/a.ipynb` for a page."""
+    return f"book/{path.name}" if path.parent.name == "book" else path.name
+
+
 def badge(name: str) -> str:
-    """Return the Markdown link of the notebook ``name``."""
-    return f"[Open in Colab]({colab_link(f'notebooks/{name}')})"
+    """Return the Markdown link of the notebook ``name``, as ``name_of`` gives it."""
+    return f"[Open in Colab]({colab_link(name if '/' in name else f'notebooks/{name}')})"
 
 
 def install_cell() -> str:
@@ -81,7 +91,7 @@ def stamp(notebook: Notebook, name: str) -> None:
 
 def replace_everywhere(old: str, new: str) -> None:
     """Replace owner/name in the files that repeat it, outputs of notebooks included."""
-    for pattern in [*REPEATED_IN, "notebooks/*.ipynb"]:
+    for pattern in [*REPEATED_IN, "notebooks/*.ipynb", "book/*.ipynb"]:
         for path in sorted(ROOT.glob(pattern)):
             text = path.read_text(encoding="utf-8")
             path.write_text(text.replace(old, new), encoding="utf-8")
@@ -102,9 +112,9 @@ def main(arguments: list[str]) -> None:
         path = ROOT / name
         text = re.sub(pattern, line, path.read_text(encoding="utf-8"), flags=re.MULTILINE)
         path.write_text(text, encoding="utf-8")
-    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+    for path in notebook_paths():
         notebook = json.loads(path.read_text(encoding="utf-8"))
-        stamp(notebook, path.name)
+        stamp(notebook, name_of(path))
         text = json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False)
         path.write_text(text + "\n", encoding="utf-8")
     print(f"{address()} at v{version()}")

@@ -16,8 +16,8 @@ from tutorial_lib.initializations import INITIALIZATIONS, LayerStds
 from tutorial_lib.laziness import lazy_ratio
 from tutorial_lib.models import ReLUMLP
 from tutorial_lib.randomness import random_stream
-from tutorial_lib.stability import perturbation_stability
-from tutorial_lib.training import learning_rate, train
+from tutorial_lib.stability import perturbation_stability, stability_per_input
+from tutorial_lib.training import HALF_SQUARE, Loss, learning_rate, train
 
 
 def exact_stability(scheme: str, *, input_dim: int, width: int, depth: int, output_dim: int = 1) -> float:
@@ -86,19 +86,18 @@ def sampled_stability(
 
 @dataclass(frozen=True)
 class TrainedRow:
-    """What training made of several networks of one size; every estimate is over networks."""
+    """What training had made of several networks of one size after some steps; estimates are over networks."""
 
     scheme: str
     width: int
     depth: int
-    num_steps: int  # steps taken by the network that trained longest
+    num_steps: int
     stability: Estimate  # P / radius on the test inputs
-    loss: Estimate  # half mean squared error on the training rows
-    accuracy: Estimate  # fraction of test inputs with the right sign
+    loss: Estimate  # on the training rows
+    accuracy: Estimate  # fraction of test inputs with the right class
     lazy_ratio: Estimate
-    num_reached: int  # networks that reached the target loss, if there was one
-    num_diverged: int  # networks whose loss ceased to be finite: the estimates refuse them
-    num_dead: int  # networks with output zero on all training rows: counted with P = 0
+    num_reached: int  # networks at or below the target loss, if there is one
+    num_dead: int  # networks whose output is 0 on every test input; they count, with P = 0
 
 
 def reference_stds(scheme: str, *, input_dim: int, width: int) -> LayerStds:
@@ -107,48 +106,73 @@ def reference_stds(scheme: str, *, input_dim: int, width: int) -> LayerStds:
     return INITIALIZATIONS["he" if scheme == "lecun" else scheme](input_dim=input_dim, width=width)
 
 
-def trained_stability(
+def _right(outputs: Tensor, labels: Tensor) -> Tensor:
+    """Fraction of inputs put into the right class: by sign for one output, else by the largest."""
+    if labels.ndim == 1:
+        return (outputs * labels > 0).double().mean(dim=-1)
+    return (outputs.argmax(dim=-1) == labels.argmax(dim=-1)).double().mean(dim=-1)
+
+
+def trained_rows(
     scheme: str,
     split: Split,
     *,
     width: int,
     depth: int,
     num_networks: int,
-    num_steps: int,
+    record_at: Sequence[int],
     target_loss: float | None = None,
+    loss: Loss = HALF_SQUARE,
+    factor: float = 0.5,
     seed: int = 0,
-) -> TrainedRow:
-    """Train networks on +1/-1 labels by full-batch gradient descent and measure them on the test rows.
+) -> list[TrainedRow]:
+    """Train networks by full-batch gradient descent; return a row for each step in ``record_at``.
 
-    Learning rates by ``training.learning_rate``, one per network; float32.
+    With ``target_loss`` each network stops when it gets there, and there is one row, the last.
+    Learning rates by ``training.learning_rate`` with ``factor``, one per network; float32. Raises
+    ``ValueError`` if a network diverged: its numbers are in no mean.
     """
     train_x, train_y, test_x, test_y = (tensor.float() for tensor in split)
-    dim = train_x.shape[1]
-    sizes = {"input_dim": dim, "width": width, "depth": depth, "num_networks": num_networks}
-    networks = random_networks(scheme, **sizes, seed=seed).float()
+    dim, outputs = train_x.shape[1], 1 if train_y.ndim == 1 else train_y.shape[1]
+    sizes = {"input_dim": dim, "width": width, "depth": depth, "output_dim": outputs}
+    networks = random_networks(scheme, **sizes, num_networks=num_networks, seed=seed).float()
     initial = deepcopy(networks)
     reference = reference_stds(scheme, input_dim=dim, width=width)
-    rates = learning_rate(networks, train_x, reference=reference)
+
+    def measure(networks: ReLUMLP) -> dict[str, Tensor]:
+        with torch.no_grad():
+            answers = networks(test_x)
+        return {
+            "stability": stability_per_input(networks, test_x).mean(dim=1),
+            "accuracy": _right(answers, test_y),
+            "lazy_ratio": lazy_ratio(initial, networks),
+            "dead": (answers == 0).flatten(1).all(dim=1),
+        }
+
     result = train(
         networks,
         train_x,
         train_y,
-        learning_rate=rates,
-        num_steps=num_steps,
+        learning_rate=learning_rate(networks, train_x, reference=reference, factor=factor),
+        num_steps=max(record_at),
+        record_at=record_at,
+        measure=measure,
         target_loss=target_loss,
+        loss=loss,
     )
-    with torch.no_grad():
-        right = networks(test_x) * test_y > 0
-    return TrainedRow(
-        scheme=scheme,
-        width=width,
-        depth=depth,
-        num_steps=int(result.rows[-1]["step"]),
-        stability=perturbation_stability(networks, test_x),
-        loss=Estimate.from_draws(result.rows[-1]["loss"].tolist()),
-        accuracy=Estimate.from_draws(right.double().mean(dim=1).tolist()),
-        lazy_ratio=Estimate.from_draws(lazy_ratio(initial, networks).tolist()),
-        num_reached=int(result.reached.sum()),
-        num_diverged=int((result.diverged_at >= 0).sum()),
-        num_dead=int(result.dead.sum()),
-    )
+    wanted = [row for row in result.rows if int(row["step"]) in record_at]
+    return [
+        TrainedRow(
+            scheme=scheme,
+            width=width,
+            depth=depth,
+            num_steps=int(row["step"]),
+            stability=Estimate.from_draws(row["stability"].tolist()),
+            loss=Estimate.from_draws(row["loss"].tolist()),
+            accuracy=Estimate.from_draws(row["accuracy"].tolist()),
+            lazy_ratio=Estimate.from_draws(row["lazy_ratio"].tolist()),
+            num_reached=int(result.reached.sum()),
+            num_dead=int(row["dead"].sum()),
+        )
+        for row in (wanted if target_loss is None else result.rows[-1:])
+    ]

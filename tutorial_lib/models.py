@@ -1,6 +1,7 @@
 """ReLU networks with explicit weights, one at a time or many of one shape at once."""
 
 from collections.abc import Iterator, Sequence
+from typing import final
 
 import torch
 from jaxtyping import Float
@@ -31,6 +32,7 @@ def mask_(signal: Float[Tensor, "..."], layer: Float[Tensor, "..."]) -> Float[Te
     return masked
 
 
+@final
 class ReLUMLP(nn.Module):
     """f(x) = W_L relu(W_{L-1} ... relu(W_1 x)) / output_divisor, without biases.
 

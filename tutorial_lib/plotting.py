@@ -73,7 +73,18 @@ def plot_rate(
 
 
 def plot_schemes(ax: Axes, x: Sequence[float], values: Mapping[str, Sequence[float]]) -> Axes:
-    """Solid lines of exact values, one per scheme, each in its colour."""
+    """Solid lines of exact values, one per scheme, each in its colour and named at its end."""
     for scheme, line in values.items():
-        plot_exact(ax, x, line, label=NAME_OF_SCHEME[scheme], colour=COLOUR_OF_SCHEME[scheme])
+        name, colour = NAME_OF_SCHEME[scheme], COLOUR_OF_SCHEME[scheme]
+        plot_exact(ax, x, line, label=name, colour=colour)
+        # Colour alone is lost in grey print, so the name stands at the line as well.
+        ax.annotate(
+            name,
+            (x[-1], line[-1]),
+            xytext=(0, 5),
+            textcoords="offset points",
+            ha="right",
+            va="bottom",
+            color=colour,
+        )
     return ax

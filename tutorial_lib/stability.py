@@ -6,7 +6,7 @@ to the radius, so everything here returns P / radius: change of the outputs (Euc
 Euclidean length of the input. Larger means less robust.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from math import isfinite
 
 import torch
@@ -92,19 +92,19 @@ def _module_jacobians(model: nn.Module, x: Float[Tensor, "batch ..."]) -> Float[
     return torch.stack(gradients).flatten(2)
 
 
-def _blocks(model: nn.Module, x: Tensor) -> Sequence[Tensor]:
-    """Check that model and inputs fit, and return a few rows at a time."""
+def _jacobians(model: nn.Module, x: Tensor) -> Iterator[Float[Tensor, "*networks outputs rows dim"]]:
+    """Check that model and inputs fit, then yield the Jacobians of a few rows at a time."""
     _require_fitting(model, x)
-    return torch.split(x, _BLOCK_ROWS)
-
-
-def _jacobians(model: nn.Module, x: Tensor) -> Float[Tensor, "*networks outputs batch dim"]:
-    return _mlp_jacobians(model, x) if isinstance(model, ReLUMLP) else _module_jacobians(model, x)
+    if isinstance(model, ReLUMLP):
+        outputs = model.weights[-1].shape[-2]
+        yield from (_mlp_jacobians(model, rows) for rows in torch.split(x, max(32, _BLOCK_ROWS // outputs)))
+    else:
+        yield from (_module_jacobians(model, rows) for rows in torch.split(x, _BLOCK_ROWS))
 
 
 def input_jacobians(model: nn.Module, x: Float[Tensor, "batch ..."]) -> Float[Tensor, "*networks batch outputs dim"]:
     """Return the matrix df/dx at each row of x, all input axes flattened into one."""
-    return torch.cat([_jacobians(model, rows) for rows in _blocks(model, x)], dim=-2).transpose(-3, -2)
+    return torch.cat(list(_jacobians(model, x)), dim=-2).transpose(-3, -2)
 
 
 def _lengths_in_random_directions(
@@ -120,32 +120,37 @@ def _lengths_in_random_directions(
     else:
         changes = torch.func.jvp(model, (x.contiguous(),), (draws,))[1].detach().reshape(len(x), -1)
         draws = draws.flatten(1)
-    lengths: Tensor = changes.norm(dim=-1) / draws.norm(dim=-1)
+    # A draw of one coordinate is exactly 0 once in 2^24 times.
+    lengths: Tensor = changes.norm(dim=-1) / draws.norm(dim=-1).clamp(min=torch.finfo(x.dtype).tiny)
     return lengths
 
 
-def _mean_gaussian_lengths(
-    jacobians: Float[Tensor, "*networks outputs batch dim"],
-) -> Float[Tensor, "*networks batch"]:
-    """E||J g|| for a standard Gaussian g; for u uniform on the unit sphere E||J u|| is it / E chi_d."""
+def _squared_singular_values(jacobians: Float[Tensor, "... outputs batch dim"]) -> Float[Tensor, "... batch outputs"]:
     if jacobians.shape[-3] == 1:
-        lengths: Tensor = jacobians.squeeze(-3).norm(dim=-1) * mean_chi(1)
-        return lengths
-    matrices = jacobians.transpose(-3, -2).double()
-    return mean_gaussian_length(torch.linalg.eigvalsh(matrices @ matrices.mT).clamp(min=0))
+        squares: Tensor = jacobians.squeeze(-3).norm(dim=-1, keepdim=True).double().square()
+    else:
+        matrices = jacobians.transpose(-3, -2).double()
+        squares = torch.linalg.eigvalsh(matrices @ matrices.mT).clamp(min=0)
+    return squares
 
 
-def _stability_per_input(model: nn.Module, x: Tensor, generator: Generator | None) -> Float[Tensor, "*networks batch"]:
-    """P / radius at each row of x. The length of a uniform point of the ball has mean d/(d+1)."""
-    lengths = [
-        _mean_gaussian_lengths(_jacobians(model, rows))
-        if generator is None
-        else _lengths_in_random_directions(model, rows, generator)
-        for rows in _blocks(model, x)
-    ]
-    dim = x[0].numel()
-    factor = dim / (dim + 1) / (mean_chi(dim) if generator is None else 1)
-    return torch.cat(lengths, dim=-1).double() * factor
+def stability_per_input(
+    model: nn.Module, x: Float[Tensor, "batch ..."], *, generator: Generator | None = None
+) -> Float[Tensor, "*networks batch"]:
+    """Return P / radius at each row of x, in float64: what ``perturbation_stability`` averages.
+
+    The length of a uniform point of the ball has mean d/(d+1).
+    """
+    dim = x.shape[1:].numel()
+    if generator is not None:
+        _require_fitting(model, x)
+        blocks = [_lengths_in_random_directions(model, rows, generator) for rows in torch.split(x, _BLOCK_ROWS)]
+        return torch.cat(blocks, dim=-1).double() * (dim / (dim + 1))
+    # For g standard Gaussian and u uniform on the unit sphere E||J u|| = E||J g|| / E chi_d.
+    variances = torch.cat([_squared_singular_values(block) for block in _jacobians(model, x)], dim=-2)
+    one_output = variances.shape[-1] == 1
+    lengths = variances.squeeze(-1).sqrt() * mean_chi(1) if one_output else mean_gaussian_length(variances)
+    return lengths / mean_chi(dim) * (dim / (dim + 1))
 
 
 def perturbation_stability(
@@ -167,9 +172,9 @@ def perturbation_stability(
     normalization in eval mode).
     """
     if isinstance(model, nn.Module):
-        values = _stability_per_input(model, x, generator)
+        values = stability_per_input(model, x, generator=generator)
         return Estimate.from_draws((values.mean(dim=1) if values.ndim == 2 else values).tolist())
-    return Estimate.from_draws(_stability_per_input(m, x, generator).mean().item() for m in model)
+    return Estimate.from_draws(stability_per_input(m, x, generator=generator).mean().item() for m in model)
 
 
 def sampled_perturbation_stability(

@@ -1,0 +1,362 @@
+"""The law of trained lazy networks: by hand, by draws of the same process, by networks."""
+
+from math import inf, isclose, nan, pi, sqrt
+
+import numpy as np
+import pytest
+import torch
+
+from tutorial_lib.data import load
+from tutorial_lib.estimates import Estimate
+from tutorial_lib.exact import mean_abs_coordinate
+from tutorial_lib.gaussians import mean_gaussian_length
+from tutorial_lib.initializations import INITIALIZATIONS, LayerStds
+from tutorial_lib.kernels import nngp, ntk
+from tutorial_lib.lazy_limit import LazyLimit, predicted_perturbation_stability
+from tutorial_lib.models import ReLUMLP
+from tutorial_lib.randomness import random_stream
+from tutorial_lib.stability import perturbation_stability
+from tutorial_lib.training import train
+
+STDS = LayerStds(first=0.5, hidden=0.7, last=0.8)  # hidden gain 1.715 at width 7
+SIZES = {"stds": STDS, "width": 7}
+
+
+def normal(generator, *shape):
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+def data(generator, rows=6, dim=4):
+    return 1.4 * normal(generator, rows, dim), normal(generator, rows) + 0.4
+
+
+def half_rate(limit):
+    """A rate that is neither tiny nor at the edge, with a number of steps beside it."""
+    return {"learning_rate": limit.stable_learning_rate(0.8), "num_steps": 7}
+
+
+def learnt_matrix(tangent, learning_rate, num_steps):
+    """A_t as a sum over steps: no inverse and no eigenvalues."""
+    rate = learning_rate / len(tangent)
+    decay = torch.eye(len(tangent), dtype=torch.float64) - rate * tangent
+    return rate * sum(torch.linalg.matrix_power(decay, step) for step in range(num_steps))
+
+
+# By hand.
+
+
+@pytest.mark.parametrize("depth", [2, 3, 4, 5])
+@pytest.mark.parametrize("scheme", [*INITIALIZATIONS, "made up"])
+def test_before_training_the_prediction_is_the_large_width_limit_of_the_exact_law(scheme, depth, generator):
+    (x, y), test_x = data(generator), normal(generator, 3, 4)
+    stds = STDS if scheme == "made up" else INITIALIZATIONS[scheme](input_dim=4, width=7)
+    limit = LazyLimit(x, y, stds=stds, width=7, depth=depth)
+    settings = {"learning_rate": limit.stable_learning_rate(), "num_steps": 0}
+    # Each hidden layer multiplies a length by std sqrt(width / 2).
+    layers = stds.first * stds.hidden ** (depth - 2) * stds.last * sqrt(7 / 2) ** (depth - 1)
+    estimate = limit.perturbation_stability(test_x, **settings)
+    assert isclose(estimate.mean, 4 / 5 * sqrt(2 / pi) * layers, rel_tol=1e-6)
+    assert estimate.num_draws == 3
+    means, variances = limit.outputs(test_x, **settings)
+    assert (means == 0).all()
+    torch.testing.assert_close(variances, test_x.square().sum(dim=1) * layers**2, rtol=1e-12, atol=0)
+
+
+def test_two_layers_and_one_training_point_worked_out_by_hand(generator):
+    start, label, x = 1.4 * normal(generator, 4), 0.9, 0.7 * normal(generator, 4)
+    rate, steps = 0.03, 5
+    first, last = 7 * STDS.first**2 / 2, 7 * STDS.last**2 / 2
+    a, b = x.numpy(), start.numpy()
+    lengths = np.linalg.norm(a) * np.linalg.norm(b)
+    u = a @ b / lengths
+    slope_u = b / lengths - u * a / (a @ a)
+    kappa_0, kappa_1 = (pi - np.arccos(u)) / pi, (u * (pi - np.arccos(u)) + np.sqrt(1 - u**2)) / pi
+    slope_0, slope_1 = 1 / (pi * np.sqrt(1 - u**2)), kappa_0
+    profile = first * kappa_1 + last * u * kappa_0
+    slope = first * slope_1 + last * (kappa_0 + u * slope_0)
+    growth = np.linalg.norm(b) / np.linalg.norm(a) * a
+    by_ntk = growth * profile + lengths * slope * slope_u
+    by_nngp = STDS.last**2 * first * (growth * kappa_1 + lengths * slope_1 * slope_u)
+    tangent, covariance = (first + last) * (b @ b), STDS.last**2 * first * (b @ b)
+    learnt = (1 - (1 - rate * tangent) ** steps) / tangent
+    cross = learnt * np.outer(by_nngp, by_ntk)
+    expected = STDS.last**2 * first * np.eye(4) + learnt**2 * covariance * np.outer(by_ntk, by_ntk) - cross - cross.T
+
+    limit = LazyLimit(start.unsqueeze(0), torch.tensor([label]).double(), **SIZES, depth=2)
+    means, covariances = limit.gradients(x.unsqueeze(0), learning_rate=rate, num_steps=steps)
+    np.testing.assert_allclose(means[0].numpy(), by_ntk * learnt * label, rtol=1e-6)
+    np.testing.assert_allclose(covariances[0].numpy(), expected, rtol=1e-9, atol=1e-12)
+    loss = limit.training_loss(learning_rate=rate, num_steps=steps)
+    assert isclose(loss, (1 - rate * tangent) ** (2 * steps) * (label**2 + covariance) / 2, rel_tol=1e-6)
+
+
+@pytest.mark.parametrize("depth", [2, 5])
+def test_gradients_are_built_from_finite_differences_of_the_kernels(depth, generator):
+    (x, y), test_x, step = data(generator), normal(generator, 3, 4), 1e-5
+    limit, sizes = LazyLimit(x, y, **SIZES, depth=depth), SIZES | {"depth": depth}
+    settings = half_rate(limit)
+    learnt = learnt_matrix(ntk(x, x, **sizes), **settings)
+    means, covariances = limit.gradients(test_x, **settings)
+    shifts = step * torch.eye(4, dtype=torch.float64)
+    for point, mean, covariance in zip(test_x, means, covariances, strict=True):
+        by_ntk, by_nngp = (
+            (kernel(x, point + shifts, **sizes) - kernel(x, point - shifts, **sizes)) / (2 * step)
+            for kernel in (ntk, nngp)
+        )
+        torch.testing.assert_close(mean, by_ntk.T @ learnt @ y, rtol=1e-6, atol=1e-8)
+        before = nngp(point[None], point[None], **sizes).squeeze() / point.square().sum()
+        trained = by_ntk.T @ learnt @ nngp(x, x, **sizes) @ learnt.T @ by_ntk
+        cross = by_nngp.T @ learnt.T @ by_ntk
+        expected = before * torch.eye(4) + trained - cross - cross.T
+        torch.testing.assert_close(covariance, expected, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("depth", [2, 4])
+def test_the_mean_gradient_is_the_gradient_of_the_mean_output(depth, generator):
+    (x, y), point, step = data(generator), normal(generator, 4), 1e-5
+    limit = LazyLimit(x, y, **SIZES, depth=depth)
+    shifts = step * torch.eye(4, dtype=torch.float64)
+    ahead, behind = (limit.outputs(point + sign * shifts, **half_rate(limit))[0] for sign in (1, -1))
+    (mean,), _ = limit.gradients(point[None], **half_rate(limit))
+    torch.testing.assert_close(mean, (ahead - behind) / (2 * step), rtol=1e-6, atol=1e-8)
+
+
+def test_the_stability_is_the_mean_length_of_that_gaussian(generator):
+    (x, y), test_x, draws = data(generator), normal(generator, 2, 4), 200_000
+    limit = LazyLimit(x, y, **SIZES, depth=3)
+    means, covariances = limit.gradients(test_x, **half_rate(limit))
+    gaussians = normal(generator, draws, 4)
+    predicted = limit.perturbation_stability(test_x, **half_rate(limit))
+    by_hand, lengths = [], 0
+    for mean, covariance in zip(means, covariances, strict=True):
+        lengths = lengths + (mean + gaussians @ torch.linalg.cholesky(covariance).T).norm(dim=1)
+        variances, axes = np.linalg.eigh(covariance.numpy())
+        by_hand.append(mean_gaussian_length(torch.from_numpy(variances), mean @ torch.from_numpy(axes)).item())
+    assert isclose(predicted.mean, mean_abs_coordinate(4) * sum(by_hand) / 2, rel_tol=1e-10)
+    sampled = Estimate.from_draws((mean_abs_coordinate(4) * lengths / 2).tolist())
+    assert 4 * sampled.standard_error < 0.005 * sampled.mean  # the smallest relative error that it catches
+    assert abs(sampled.errors_from(predicted.mean)) < 4
+
+
+def test_blocks_of_test_points_are_put_together_in_order(generator):
+    (x, y), test_x = data(generator), normal(generator, 37, 4)
+    limit = LazyLimit(x, y, **SIZES, depth=3)
+    means, covariances = limit.gradients(test_x, **half_rate(limit))
+    for index in (0, 15, 16, 36):
+        mean, covariance = limit.gradients(test_x[index : index + 1], **half_rate(limit))
+        torch.testing.assert_close(means[index], mean[0], rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(covariances[index], covariance[0], rtol=1e-9, atol=1e-12)
+
+
+def test_the_loss_starts_at_its_known_value_and_falls(generator):
+    x, y = data(generator)
+    limit = LazyLimit(x, y, **SIZES, depth=3)
+    rate = limit.stable_learning_rate(0.9)
+    losses = [limit.training_loss(learning_rate=rate, num_steps=steps) for steps in (0, 1, 2, 5, 50, 5000)]
+    trace = nngp(x, x, **SIZES, depth=3).trace()
+    assert isclose(losses[0], (y.square().sum() + trace).item() / (2 * 6), rel_tol=1e-12)
+    assert all(later < earlier for earlier, later in zip(losses, losses[1:], strict=False))
+    decay = torch.eye(6, dtype=torch.float64) - rate / 6 * ntk(x, x, **SIZES, depth=3)
+    decay = torch.linalg.matrix_power(decay, 5)
+    expected = (decay @ y).square().sum() + (decay @ nngp(x, x, **SIZES, depth=3) @ decay).trace()
+    assert isclose(losses[3], expected.item() / (2 * 6), rel_tol=1e-10)
+
+
+def test_after_infinite_training_the_labels_are_met(generator):
+    (x, y), test_x = data(generator), normal(generator, 3, 4)
+    limit = LazyLimit(x, y, **SIZES, depth=3)
+    for rate in (limit.stable_learning_rate(1.7), limit.stable_learning_rate(1e-18)):
+        settings = {"learning_rate": rate, "num_steps": inf}
+        assert limit.training_loss(**settings) == 0
+        means, variances = limit.outputs(x, **settings)
+        torch.testing.assert_close(means, y, rtol=1e-8, atol=1e-8)
+        assert variances.max() < 1e-8
+        late = limit.perturbation_stability(test_x, learning_rate=limit.stable_learning_rate(1.7), num_steps=10**6)
+        assert isclose(limit.perturbation_stability(test_x, **settings).mean, late.mean, rel_tol=1e-6)
+
+
+def test_a_repeated_training_row_allows_any_number_of_steps_but_not_infinity(generator):
+    x, y = data(generator)
+    x, y = torch.cat([x, x[:1]]), torch.cat([y, y[:1] + 1])
+    limit, test_x = LazyLimit(x, y, **SIZES, depth=3), normal(generator, 3, 4)
+    with pytest.raises(ValueError, match=r"^num_steps = inf needs an invertible kernel, its smallest eigenvalue is "):
+        limit.training_loss(learning_rate=limit.stable_learning_rate(), num_steps=inf)
+    settings = half_rate(limit)
+    learnt = learnt_matrix(ntk(x, x, **SIZES, depth=3), **settings)
+    means, _ = limit.outputs(test_x, **settings)
+    torch.testing.assert_close(means, ntk(test_x, x, **SIZES, depth=3) @ learnt @ y, rtol=1e-10, atol=1e-12)
+    late = limit.outputs(x, learning_rate=settings["learning_rate"], num_steps=10**6)[0]
+    assert isclose(late[0].item(), y[[0, -1]].mean().item(), rel_tol=1e-6)
+
+
+def test_slow_modes_keep_their_digits(generator):
+    (x, y), test_x = data(generator), normal(generator, 3, 4)
+    limit = LazyLimit(x, y, **SIZES, depth=3)
+    rate = limit.stable_learning_rate(1e-14)
+    means, _ = limit.outputs(test_x, learning_rate=rate, num_steps=1)
+    torch.testing.assert_close(means, rate / 6 * ntk(test_x, x, **SIZES, depth=3) @ y, rtol=1e-10, atol=0)
+
+
+def test_the_function_is_the_class_and_takes_float32(generator):
+    (x, y), test_x = data(generator), normal(generator, 3, 4)
+    limit = LazyLimit(x, y, **SIZES, depth=4)
+    settings = half_rate(limit)
+    value = predicted_perturbation_stability(x, y, test_x, **SIZES, depth=4, **settings)
+    assert value == limit.perturbation_stability(test_x, **settings)
+    rounded = predicted_perturbation_stability(x.float(), y.float(), test_x.float(), **SIZES, depth=4, **settings)
+    assert isclose(rounded.mean, value.mean, rel_tol=1e-5)
+
+
+# By draws: the Gaussian process at the training points and around the test points, then gradient descent.
+
+
+@pytest.mark.parametrize("num_steps", [1, 12])
+def test_draws_of_the_process_trained_step_by_step_have_the_predicted_law(num_steps, generator):
+    (x, y), test_x, step, draws = data(generator, rows=5, dim=3), normal(generator, 2, 3), 1e-3, 40_000
+    signs, sizes = torch.tensor([1.0, -1.0]).double(), SIZES | {"depth": 3}
+    limit = LazyLimit(x, y, **sizes)
+    rate = limit.stable_learning_rate(1.1)
+    shifts = step * torch.cat([torch.eye(3), -torch.eye(3)]).double()
+    around = (test_x.unsqueeze(1) + shifts).reshape(-1, 3)
+    points = torch.cat([x, test_x, around])
+    values, axes = torch.linalg.eigh(nngp(points, points, **sizes))
+    f = normal(generator, draws, len(points)) @ (axes * values.clamp(min=0).sqrt()).T
+    for _ in range(num_steps):
+        f = f - rate / 5 * (f[:, :5] - y) @ ntk(x, points, **sizes)
+    settings = {"learning_rate": rate, "num_steps": num_steps}
+
+    loss = Estimate.from_draws(((f[:, :5] - y).square().mean(dim=1) / 2).tolist())
+    assert 4 * loss.standard_error < 0.04 * loss.mean  # the smallest relative error that it catches
+    assert abs(loss.errors_from(limit.training_loss(**settings))) < 4
+
+    means, variances = limit.outputs(test_x, **settings)
+    assert ((f[:, 5:7].mean(dim=0) - means).abs() < 4 * (variances / draws).sqrt()).all()
+    assert ((f[:, 5:7].var(dim=0) / variances - 1).abs() < 4 * sqrt(2 / draws)).all()  # 3 %
+
+    right = (signs * f[:, 5:7] > 0).double().mean(dim=1)
+    accuracy = Estimate.from_draws(right.tolist())
+    assert 4 * accuracy.standard_error < 0.01
+    assert abs(accuracy.errors_from(limit.accuracy(test_x, signs, **settings))) < 4
+
+    ahead, behind = f[:, 7:].reshape(draws, 2, 2, 3).unbind(dim=2)
+    lengths = ((ahead - behind) / (2 * step)).norm(dim=2).mean(dim=1)
+    measured = Estimate.from_draws((mean_abs_coordinate(3) * lengths).tolist())
+    assert 4 * measured.standard_error < 0.015 * measured.mean  # the smallest relative error that it catches
+    assert abs(measured.errors_from(limit.perturbation_stability(test_x, **settings).mean)) < 4
+
+
+# By networks.
+
+
+def wide_networks(scheme, *, width, depth, num_networks, stream):
+    stds = INITIALIZATIONS[scheme](input_dim=64, width=width)
+    sizes = {"input_dim": 64, "width": width, "depth": depth, "num_networks": num_networks}
+    return stds, ReLUMLP(stds, **sizes, generator=random_stream(0, stream)).float()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("scheme", "depth", "width"), [("lecun", 2, 4096), ("he", 2, 4096), ("he", 3, 2048), ("ntk", 3, 2048)]
+)
+def test_wide_networks_trained_for_real_are_as_predicted(scheme, depth, width, generator):  # noqa: ARG001
+    split = load(num_train=32, num_test=32)
+    stds, models = wide_networks(scheme, width=width, depth=depth, num_networks=6, stream="wide")
+    limit = LazyLimit(split.train_x, split.train_y, stds=stds, width=width, depth=depth)
+    settings = {"learning_rate": limit.stable_learning_rate(), "num_steps": 30}
+    training = train(models, split.train_x.float(), split.train_y.float(), **settings)
+    assert training.rows[-1]["loss"].mean() < 0.5 * training.rows[0]["loss"].mean()
+    outputs = models(split.test_x.float()).detach()
+    loss = Estimate.from_draws(training.rows[-1]["loss"].tolist())
+    assert abs(loss.errors_from(limit.training_loss(**settings))) < 4
+    right = (outputs * split.test_y > 0).double().mean().item()
+    assert abs(right - limit.accuracy(split.test_x, split.test_y, **settings)) < 0.04
+    measured = perturbation_stability(models, split.test_x.float())
+    predicted = limit.perturbation_stability(split.test_x, **settings).mean
+    assert 4 * measured.standard_error < 0.13 * predicted  # the smallest relative error that it catches
+    assert abs(measured.errors_from(predicted)) < 4
+
+
+@pytest.mark.slow
+def test_the_error_of_the_prediction_falls_like_one_over_the_root_of_the_width(generator):  # noqa: ARG001
+    split, widths, squares = load(num_train=16, num_test=32), [512, 1024, 2048, 4096], []
+    x, y, test_x = (part.float() for part in (split.train_x, split.train_y, split.test_x))
+    for width in widths:
+        stds, models = wide_networks("ntk", width=width, depth=2, num_networks=24, stream=f"width {width}")
+        starts, tests = models(x).detach(), models(test_x).detach()
+        limit = LazyLimit(x, y, stds=stds, width=width, depth=2)
+        settings = {"learning_rate": limit.stable_learning_rate(), "num_steps": 20}
+        train(models, x, y, **settings)
+        errors = []
+        for start, test, trained in zip(starts, tests, models(test_x).detach(), strict=True):
+            learnt, _ = LazyLimit(x, y - start, stds=stds, width=width, depth=2).outputs(test_x, **settings)
+            errors.append((trained - test - learnt).square().mean().item())
+        squares.append(Estimate.from_draws(errors))
+    weights = [2 * square.mean / square.standard_error for square in squares]
+    logs = [np.log(square.mean) / 2 for square in squares]
+    fit, covariance = np.polyfit(np.log(widths), logs, 1, w=weights, cov="unscaled")
+    assert sqrt(covariance[0, 0]) < 0.08
+    assert abs(fit[0] + 0.5) < 4 * sqrt(covariance[0, 0])
+
+
+# Bad input.
+
+
+def test_rates_at_which_the_limit_diverges_are_refused(generator):
+    x, y = data(generator)
+    limit = LazyLimit(x, y, **SIZES, depth=3)
+    edge = limit.stable_learning_rate(2.0)
+    assert isclose(edge, 12 / torch.linalg.eigvalsh(ntk(x, x, **SIZES, depth=3))[-1].item(), rel_tol=1e-12)
+    limit.training_loss(learning_rate=edge * (1 - 1e-9), num_steps=3)
+    for rate in (edge * (1 + 1e-9), 10 * edge):
+        with pytest.raises(ValueError, match=rf"^learning_rate must be below {edge:.6g}, got {rate}$"):
+            limit.training_loss(learning_rate=rate, num_steps=3)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"learning_rate": 0.0}, r"^learning_rate must be a finite number > 0, got 0\.0$"),
+        ({"learning_rate": nan}, "^learning_rate must be a finite number > 0, got nan$"),
+        ({"num_steps": -1}, "^num_steps must be an integer >= 0, got -1$"),
+        ({"width": 0}, "^width must be an integer >= 1, got 0$"),
+        ({"depth": 1}, "^depth counts weight matrices and must be >= 2, got 1$"),
+        ({"train_y": torch.ones(5)}, r"^train_y must have shape \(6,\), got \(5,\)$"),
+        ({"train_y": torch.ones(6, 1)}, r"^train_y must have shape \(6,\), got \(6, 1\)$"),
+        ({"train_y": torch.ones(6) / 0}, "^train_y must be finite, got nan or infinity$"),
+        ({"test_x": torch.ones(3, 5)}, "^inputs_a and inputs_b must have one dimension, got 5 and 4$"),
+        ({"test_x": torch.ones(3, 4) / 0}, "^inputs_a must be finite, got nan or infinity$"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(as_a_reader, wrong, message, generator):  # noqa: ARG001
+    x, y = data(generator)
+    settings = {"train_x": x, "train_y": y, "test_x": normal(generator, 3, 4), **SIZES, "depth": 3}
+    settings |= {"learning_rate": 0.01, "num_steps": 3} | wrong
+    arrays = [settings.pop(name) for name in ("train_x", "train_y", "test_x")]
+    with pytest.raises(ValueError, match=message):
+        predicted_perturbation_stability(*arrays, **settings)
+
+
+def test_a_fraction_of_a_step_is_refused(as_a_reader, generator):  # noqa: ARG001
+    x, y = data(generator)
+    limit = LazyLimit(x, y, **SIZES, depth=3)
+    with pytest.raises(TypeError, match=r"^num_steps must be an integer >= 0, got 2\.5$"):
+        limit.remainders(0.01, 2.5)
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.3, -2.0])
+def test_a_test_point_in_the_direction_of_a_training_point_is_refused(factor, generator):
+    x, y = data(generator)
+    limit = LazyLimit(x, y, **SIZES, depth=3)
+    test_x = torch.stack([normal(generator, 4), factor * x[2]])
+    message = r"^test_x must not hold a multiple of a row of train_x: the kernel has a kink there$"
+    with pytest.raises(ValueError, match=message):
+        limit.gradients(test_x, learning_rate=0.01, num_steps=3)
+
+
+@pytest.mark.parametrize("test_y", [torch.ones(2), torch.ones(3) / 0])
+def test_labels_of_the_test_points_must_fit(as_a_reader, test_y, generator):  # noqa: ARG001
+    x, y = data(generator)
+    with pytest.raises(
+        ValueError, match=r"^test_y must (have shape \(3,\), got \(2,\)|be finite, got nan or infinity)$"
+    ):
+        LazyLimit(x, y, **SIZES, depth=3).accuracy(normal(generator, 3, 4), test_y, learning_rate=0.01, num_steps=3)

@@ -1,0 +1,94 @@
+"""The long training sweeps behind the chapters: `python -m tools.sweeps NAME ...` writes package data."""
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from platform import python_version
+
+import numpy
+import torch
+from tqdm import tqdm
+
+from tutorial_lib.data import load
+from tutorial_lib.experiments import TrainedRow, trained_rows
+from tutorial_lib.initializations import INITIALIZATIONS
+from tutorial_lib.results import rows_as_text
+from tutorial_lib.training import CROSS_ENTROPY, HALF_SQUARE
+
+FOLDER = Path(__file__).resolve().parent.parent / "tutorial_lib" / "results"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Everything that decides the numbers of one file."""
+
+    widths: tuple[int, ...]
+    depths: tuple[int, ...]
+    record_at: tuple[int, ...]
+    num_networks: dict[int, int]  # largest width: number of networks up to it
+    task: str = "parity"
+    num_train: int = 256
+    target_loss: float | None = None
+    loss: str = "half square"
+    factor: float = 0.5
+    seed: int = 0
+
+
+MANY = {32: 32, 64: 16, 512: 8}
+SWEEPS = {
+    # One run of 300 steps holds the early and the middle budget as well.
+    "budgets": Sweep((4, 8, 16, 32, 64, 128, 256, 512), (2, 4, 6, 8), (30, 100, 300), MANY),
+    "equal_fit": Sweep((8, 16, 32, 64, 256), (2, 4, 6), (3000,), {512: 8}, target_loss=0.05),
+    "ten_classes": Sweep(
+        (4, 8, 16, 32, 64, 256), (2, 4), (30, 200), MANY, "ten", 512, loss="cross entropy", factor=1.0
+    ),
+    "low_digits": Sweep((8, 16, 32, 64, 256), (2, 4, 6), (30, 300), {32: 16, 512: 8}, "low"),
+}
+LOSSES = {"half square": HALF_SQUARE, "cross entropy": CROSS_ENTROPY}
+
+
+def run(sweep: Sweep) -> list[TrainedRow]:
+    """Train every cell of a sweep."""
+    split = load(num_train=sweep.num_train, task=sweep.task)
+    rows: list[TrainedRow] = []
+    cells = [(scheme, depth, width) for depth in sweep.depths for width in sweep.widths for scheme in INITIALIZATIONS]
+    for scheme, depth, width in tqdm(cells, desc="cells"):
+        rows += trained_rows(
+            scheme,
+            split,
+            width=width,
+            depth=depth,
+            num_networks=next(count for largest, count in sweep.num_networks.items() if width <= largest),
+            record_at=sweep.record_at,
+            target_loss=sweep.target_loss,
+            loss=LOSSES[sweep.loss],
+            factor=sweep.factor,
+            seed=sweep.seed,
+        )
+    return rows
+
+
+def main(names: list[str]) -> None:
+    """Run the named sweeps, or all."""
+    torch.set_num_threads(1)
+    for name in names or list(SWEEPS):
+        start = time.perf_counter()
+        rows = run(SWEEPS[name])
+        settings = vars(SWEEPS[name]) | {
+            "command": f"python -m tools.sweeps {name}",
+            "data": "scikit-learn digits, rows of length 1",
+            "seconds": round(time.perf_counter() - start),
+            "threads": 1,
+            "versions": {
+                "numpy": numpy.__version__,
+                "python": python_version(),
+                "torch": torch.__version__.split("+")[0],
+            },
+        }
+        FOLDER.mkdir(exist_ok=True)
+        (FOLDER / f"{name}.csv").write_text(rows_as_text(rows, settings), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
