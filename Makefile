@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 ADDRESS ?=
 NOTEBOOKS ?=
 SITE := _build/html
+COLAB := .colab
 
 # One thread: numbers that repeat, and tests that share two cores.
 export OMP_NUM_THREADS := 1
@@ -23,7 +24,7 @@ SITE_SOURCES := _config.yml _toc.yml tools/book_fixes.py $(wildcard tutorial_lib
 require_python = command -v "$(PYTHON)" >/dev/null 2>&1 || { \
   echo "No '$(PYTHON)' found: install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3"; exit 1; }
 
-.PHONY: help book test notebooks check bench serve lock address clean
+.PHONY: help book test notebooks check bench serve colab lock address clean
 
 help:
 	@echo "make book       build the book into $(SITE), warnings are errors"
@@ -32,6 +33,7 @@ help:
 	@echo "make check      linters and types"
 	@echo "make notebooks  run the notebooks and store their outputs (NOTEBOOKS=\"one.ipynb ...\" for some)"
 	@echo "make bench      time and memory, into tutorial_lib/results/benchmarks.json (BENCH_QUICK=1: a trial, into _build)"
+	@echo "make colab      run the notebooks with the versions that Google Colab ships"
 	@echo "make lock       write requirements.txt again from pyproject.toml"
 	@echo "make address ADDRESS=https://github.com/owner/name   write the repository's address everywhere"
 	@echo "make clean      remove what was built, the environment too"
@@ -73,6 +75,21 @@ bench: $(VENV)/installed
 	$(BIN)/python -m pytest tests/benchmarks -o addopts= -o python_files='bench_*.py' -q \
 	  --benchmark-only --benchmark-timer=time.process_time --benchmark-columns=median,iqr,rounds
 
+# As a Colab user gets it: the package from an archive, jaxtyping and its one need, nothing else.
+# Outputs are not compared: other versions print other digits; every assert must hold.
+$(COLAB)/installed: tests/colab-pins.txt
+	@$(require_python)
+	"$(PYTHON)" -m venv --clear $(COLAB)
+	$(COLAB)/bin/python -m pip install -r tests/colab-pins.txt
+	@touch $@
+
+colab: $(COLAB)/installed
+	git archive --prefix=book/ --output=$(COLAB)/book.tar.gz HEAD
+	$(COLAB)/bin/python -m pip install --quiet --no-deps --force-reinstall $(COLAB)/book.tar.gz jaxtyping wadler-lindig
+	rm -rf $(COLAB)/notebooks && cp -r notebooks $(COLAB)/notebooks
+	cd $(COLAB)/notebooks && ../bin/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=120 \
+	  -p no:cacheprovider .
+
 lock:
 	@$(require_python)
 	"$(PYTHON)" tools/lock.py
@@ -81,4 +98,4 @@ address: $(VENV)/installed
 	$(BIN)/python -m tools.repository $(ADDRESS)
 
 clean:
-	rm -rf _build $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis .benchmarks
+	rm -rf _build $(VENV) $(COLAB) .pytest_cache .ruff_cache .mypy_cache .hypothesis .benchmarks
