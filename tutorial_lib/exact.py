@@ -52,7 +52,7 @@ def mean_chi(degrees: int) -> float:
 
 
 def mean_abs_coordinate(dim: int) -> float:
-    r"""Mean of |u_1|, u uniform in the unit ball of R^dim: the constant c_d; exact.
+    r"""Mean of abs(u_1), u uniform in the unit ball of R^dim: the constant c_d; exact.
 
     .. math:: c_d = \frac{d}{d+1}\,\frac{E\chi_1}{E\chi_d}
 
