@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tutorial_lib.initializations import INITIALIZATIONS, LayerStds
-from tutorial_lib.models import ReLUMLP
+from tutorial_lib.models import ReLUMLP, mirrored
 from tutorial_lib.randomness import random_stream
 from tutorial_lib.stability import perturbation_stability
 
@@ -115,3 +115,21 @@ def test_sizes_out_of_range_are_refused(wrong, message, generator):
 def test_a_width_that_is_not_an_integer_is_refused(as_a_reader, generator):  # noqa: ARG001
     with pytest.raises(TypeError, match=r"^width must be an integer >= 1, got 7\.5$"):
         ReLUMLP(STDS, **(SIZES | {"width": 7.5}), generator=generator)
+
+
+@pytest.mark.parametrize("leading", [(), (3,)])
+def test_a_mirrored_network_is_zero_and_holds_the_neurons_given(leading, generator):
+    inner = torch.randn(*leading, 4, 5, generator=generator, dtype=torch.float64)
+    outer = torch.randn(*leading, 4, generator=generator, dtype=torch.float64)
+    model = mirrored(inner, outer)
+    assert (model.num_networks, model.weights[0].shape[-2]) == (leading[0] if leading else None, 8)
+    assert model(inputs(5)).abs().max() < 1e-14
+    model.weights[1].data[..., 4:] = 0  # without the images: the neurons given, written out
+    by_hand = (torch.relu(inputs(5) @ inner.mT) * outer.unsqueeze(-2)).sum(dim=-1)
+    torch.testing.assert_close(model(inputs(5)).detach(), by_hand)
+
+
+@pytest.mark.usefixtures("as_a_reader")
+def test_a_mirrored_network_refuses_weights_that_do_not_fit():
+    with pytest.raises(ValueError, match=r"inner and outer must have shapes .* got \(4, 5\) and \(3,\)"):
+        mirrored(torch.ones(4, 5), torch.ones(3))

@@ -86,3 +86,28 @@ class ReLUMLP(nn.Module):
             x = torch.relu(x @ weight.mT)
         output: Tensor = x @ last.mT / self.output_divisor
         return output.squeeze(-1) if output.shape[-1] == 1 else output
+
+
+def mirrored(inner: Float[Tensor, "*networks half input_dim"], outer: Float[Tensor, "*networks half"]) -> ReLUMLP:
+    """Return two-layer networks that hold each neuron given and its mirror image, so that f is 0 at the start.
+
+    Neuron i has the input weights ``inner[..., i, :]`` and the output weight ``outer[..., i]``; its image has the
+    same input weights and the opposite output weight. Width: twice the neurons given. A leading axis of both
+    makes an ensemble. The tangent kernel is twice that of the neurons given, so training still moves f.
+    """
+    if inner.ndim not in (2, 3) or inner.shape[:-1] != outer.shape:
+        raise ValueError(
+            f"inner and outer must have shapes (..., half, input_dim) and (..., half), at most one axis in front, "
+            f"got {tuple(inner.shape)} and {tuple(outer.shape)}"
+        )
+    networks = ReLUMLP(
+        LayerStds(0, 0, 0),
+        input_dim=inner.shape[-1],
+        width=2 * inner.shape[-2],
+        depth=2,
+        num_networks=None if inner.ndim == 2 else len(inner),
+        generator=Generator(),
+    )
+    networks.weights[0].data = torch.cat([inner, inner], dim=-2)
+    networks.weights[1].data = torch.cat([outer, -outer], dim=-1).unsqueeze(-2)
+    return networks
