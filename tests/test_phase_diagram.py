@@ -1,0 +1,222 @@
+"""The plane of two-layer networks: its corners by hand, the order of the letters, and neurons by hand."""
+
+from math import exp, isclose, log, pi, sqrt
+
+import pytest
+import torch
+
+from tutorial_lib.initializations import INITIALIZATIONS, LayerStds
+from tutorial_lib.laziness import input_weight_movement, lazy_ratio
+from tutorial_lib.models import ReLUMLP
+from tutorial_lib.phase_diagram import (
+    exponents,
+    networks_at,
+    occupied_orientations,
+    orientations_and_amplitudes,
+    regime,
+    slide_condition,
+    stds_at,
+    trained_on_plane,
+)
+
+
+def ones(*, input_dim, width):  # noqa: ARG001
+    return LayerStds(1.0, 1.0, 1.0)
+
+
+def xavier(*, input_dim, width):
+    return LayerStds(sqrt(2 / (input_dim + width)), 1.0, sqrt(2 / (width + 1)))
+
+
+def test_standard_deviations_worked_out_by_hand():
+    # Width 16: product 16^(-3/2) = 1/64, output over input 16^(-1/2) = 1/4.
+    stds = stds_at(1.5, 0.5, width=16)
+    assert isclose(stds.last * stds.first, 1 / 64)
+    assert isclose(stds.last / stds.first, 1 / 4)  # red if gamma and gamma' are exchanged, or the two layers
+
+
+@pytest.mark.parametrize("scheme, place", [("lecun", (0.5, 0.5)), ("he", (0.5, 0.5)), ("ntk", (0.5, -0.5))])
+def test_the_talks_schemes_are_linear(scheme, place):
+    found = exponents(INITIALIZATIONS[scheme], input_dim=7)
+    assert found == pytest.approx(place)
+    assert regime(*found) == "linear"
+
+
+def test_mean_field_and_xavier_are_critical_and_jacots_kernel_scaling_is_linear():
+    assert exponents(ones, input_dim=7, output_exponent=1.0) == (1, 0)
+    assert exponents(xavier, input_dim=7) == pytest.approx((1, 0), abs=2e-3)
+    assert exponents(ones, input_dim=7, output_exponent=0.5) == (0.5, 0)
+    assert [regime(1, 0), regime(0.5, 0)] == ["critical", "linear"]
+
+
+@pytest.mark.parametrize("place", [(0.3, -0.4), (1.7, 0.6), (2.2, -1.1)])
+def test_exponents_undo_stds_at(place):
+    assert exponents(lambda input_dim, width: stds_at(*place, width=width), input_dim=7) == pytest.approx(place)  # noqa: ARG005
+
+
+@pytest.mark.parametrize(
+    "place, name",
+    [
+        ((0.9, -5.0), "linear"),
+        ((1.0, -0.3), "critical"),
+        ((1.1, -5.0), "condensed"),
+        ((1.5, 0.4), "condensed"),
+        ((1.5, 0.5), "critical"),
+        ((1.5, 0.6), "linear"),
+        ((0.5, 1.5), "linear"),  # gamma and gamma' of the first condensed point below, exchanged
+        ((1.5, -0.6), "condensed"),  # red if gamma' has the sign of LXMZ21's letters read in the talk's order
+    ],
+)
+def test_regimes(place, name):
+    assert regime(*place) == name
+
+
+def test_exchanging_the_exponents_changes_the_regime():
+    assert regime(1.75, 0.25) == "condensed"
+    assert regime(0.25, 1.75) == "linear"
+
+
+@pytest.mark.parametrize("place", [(3.1, 0.0), (4.0, 0.9), (4.0, -0.9)])
+def test_the_slides_condition_is_sufficient(place):
+    assert slide_condition(*place)
+    assert regime(*place) == "condensed"
+
+
+@pytest.mark.parametrize("place", [(3.0, 0.0), (4.0, 1.1), (4.0, -1.1), (1.2, 0.0)])
+def test_the_slides_condition_is_silent_elsewhere(place):
+    assert not slide_condition(*place)
+
+
+@pytest.mark.parametrize("place", [(3.2, 0.1), (2.8, 0.1), (4.5, 1.3), (4.5, -1.7)])
+def test_the_slides_condition_is_its_formula_at_large_width(place):
+    # alpha = 1 >> (m^(3/2) (beta_in + beta_out))^2: does the right side vanish or grow with the width?
+    sides = [
+        width ** (3 / 2) * (stds.first + stds.last)
+        for width in (10**9, 10**12)
+        for stds in [stds_at(*place, width=width)]
+    ]
+    assert (sides[1] < sides[0]) == slide_condition(*place)
+
+
+def test_networks_at_scales_the_same_gaussians_point_by_point(generator):
+    points, sizes = [(1.5, 0.5), (0.8, -0.6)], {"input_dim": 3, "width": 16, "num_networks": 4}
+    networks = networks_at(points, **sizes, output_divisor=1.7, generator=generator)
+    plain = ReLUMLP(LayerStds(1.0, 0.0, 1.0), **sizes, depth=2, generator=generator.manual_seed(0))
+    assert (networks.num_networks, networks.output_divisor) == (8, 1.7)
+    for i, point in enumerate(points):
+        stds = stds_at(*point, width=16)
+        for weight, gaussian, std in zip(networks.weights, plain.weights, (stds.first, stds.last), strict=True):
+            assert torch.allclose(weight[4 * i : 4 * i + 4], std * gaussian)
+
+
+def set_neurons(model, inner, outer):
+    for weight, matrix in zip(model.weights, (inner, outer), strict=True):
+        weight.data = torch.tensor(matrix, dtype=torch.float64)
+    return model
+
+
+def two_layers(generator, **sizes):
+    return ReLUMLP(LayerStds(1.0, 0.0, 1.0), **({"input_dim": 2, "width": 3, "depth": 2} | sizes), generator=generator)
+
+
+def test_neurons_worked_out_by_hand(generator):
+    model = set_neurons(two_layers(generator), [[3.0, 4.0], [0.0, 2.0], [-1.0, 0.0]], [[2.0, -1.0, 0.5]])
+    angles, amplitudes = orientations_and_amplitudes(model)
+    assert angles.tolist() == pytest.approx([0.9272952180016122, pi / 2, pi])
+    assert amplitudes.tolist() == [10.0, 2.0, 0.5]
+    assert not amplitudes.requires_grad
+
+
+def test_an_ensemble_gives_one_row_of_neurons_per_network(generator):
+    networks = two_layers(generator, num_networks=4)
+    angles, amplitudes = orientations_and_amplitudes(networks)
+    assert angles.shape == amplitudes.shape == (4, 3)
+    single = set_neurons(two_layers(generator), *(weight[2].tolist() for weight in networks.weights))
+    assert torch.equal(orientations_and_amplitudes(single)[0], angles[2])
+    assert torch.allclose(orientations_and_amplitudes(single)[1], amplitudes[2])
+
+
+@pytest.mark.parametrize("sizes", [{"depth": 3}, {"input_dim": 3}])
+def test_neurons_need_two_layers_and_two_coordinates(sizes, generator):
+    with pytest.raises(ValueError, match=r"^model must have depth 2 and two input coordinates, got depth \d and \d$"):
+        orientations_and_amplitudes(two_layers(generator, **sizes))
+
+
+def test_occupied_orientations_worked_out_by_hand():
+    centres = (torch.arange(8, dtype=torch.float64) + 0.5) / 8 * 2 * pi - pi
+    assert isclose(occupied_orientations(centres, torch.full_like(centres, 0.3), num_bins=8), 8)
+    assert isclose(occupied_orientations(centres, torch.eye(8, dtype=torch.float64)[3], num_bins=8), 1)
+    shares = torch.tensor([0.5, 0.25, 0.25, 0, 0, 0, 0, 0], dtype=torch.float64)
+    # entropy 1.5 log 2, whatever the unit of the amplitude
+    assert isclose(occupied_orientations(centres, 7 * shares, num_bins=8), exp(1.5 * log(2)))
+    # Neurons of one bin count as one.
+    assert isclose(occupied_orientations(torch.tensor([0.1, 0.11, 0.12]), torch.ones(3), num_bins=8), 1, rel_tol=1e-6)
+
+
+def test_the_whole_circle_has_bins():
+    ends = torch.tensor([-pi, pi], dtype=torch.float64)
+    assert isclose(occupied_orientations(ends, torch.ones(2, dtype=torch.float64), num_bins=8), 2)
+
+
+def test_impossible_sizes_are_refused():
+    with pytest.raises(ValueError, match=r"^width must be an integer >= 2, got 1$"):
+        stds_at(1.0, 0.0, width=1)
+    with pytest.raises(ValueError, match=r"^num_bins must be an integer >= 1, got 0$"):
+        occupied_orientations(torch.zeros(1), torch.ones(1), num_bins=0)
+
+
+def line_data():
+    position = torch.tensor([-1, -0.3, 0.2, 0.9], dtype=torch.float64)
+    return torch.stack([position, torch.ones_like(position)], dim=1), torch.tensor([0.5, -0.4, 0.3, 0.1]).double()
+
+
+def test_training_on_the_plane_is_gradient_descent_with_a_rate_for_each_network():
+    x, y = line_data()
+    start, end = trained_on_plane([(0.5, 0.0), (1.5, 0.3)], x, y, width=16, num_networks=2, num_steps=1)
+    for i in range(4):
+        weights = [weight[i].detach().clone().requires_grad_() for weight in start.weights]
+        outputs = (torch.relu(x @ weights[0].T) @ weights[1].T).squeeze()
+        rows = torch.stack(
+            [torch.cat([g.flatten() for g in torch.autograd.grad(o, weights, retain_graph=True)]) for o in outputs]
+        )
+        rate = 0.3 / max(torch.linalg.eigvalsh(rows @ rows.T)[-1].item() / len(x), 0.5)
+        steps = torch.autograd.grad((outputs - y).square().mean() / 2, weights)
+        for after, before, gradient in zip(end.weights, weights, steps, strict=True):
+            assert torch.allclose(after[i], before - rate * gradient)
+
+
+def test_a_divisor_is_a_smaller_start():
+    # Dividing by 4 = 16^(1/2) is a step of 1/2 to the right: the same path, with weights twice as long.
+    x, y = line_data()
+    sizes = {"width": 16, "num_networks": 3, "num_steps": 60}
+    divided = trained_on_plane([(1.0, 0.2)], x, y, output_divisor=4.0, **sizes)
+    shifted = trained_on_plane([(1.5, 0.2)], x, y, **sizes)
+    assert torch.allclose(lazy_ratio(*divided), lazy_ratio(*shifted))
+    assert torch.allclose(divided[1](x), shifted[1](x))
+
+
+def test_points_share_their_gaussians_and_seeds_do_not():
+    x, y = line_data()
+    sizes = {"width": 16, "num_networks": 3, "num_steps": 1}
+    one, two = (trained_on_plane([(0.5, 0.0), (1.0, 0.0)], x, y, **sizes, seed=seed)[0] for seed in (0, 1))
+    first = one.weights[0]
+    assert torch.allclose(first[:3] / first[3:], torch.full_like(first[:3], 16**0.25))
+    assert not torch.isclose(first, two.weights[0]).any()
+
+
+def test_input_weights_settle_in_the_linear_region_and_run_off_in_the_condensed_one():
+    # Red if gamma and gamma' are exchanged anywhere between the point and the trained network.
+    x, y = line_data()
+    points, moved = [(1.25, 1.0), (1.75, -0.5)], []
+    for width in (16, 64, 256):
+        run = trained_on_plane(points, x, y, width=width, num_networks=8, num_steps=300)
+        moved.append(input_weight_movement(*run).log().reshape(2, 8).mean(dim=1))
+    assert [regime(*point) for point in points] == ["linear", "condensed"]
+    assert moved[0][0] > moved[1][0] + 0.3 > moved[2][0] + 0.6
+    assert moved[0][1] < moved[1][1] - 0.3 < moved[2][1] - 0.6
+
+
+def test_divergence_raises_with_the_steps():
+    x, y = line_data()
+    with pytest.raises(FloatingPointError, match=r"^training diverged between steps 0 and 25$"):
+        trained_on_plane([(1.0, 0.0)], x, 1e200 * y, width=4, num_networks=2, num_steps=30)
