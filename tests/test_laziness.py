@@ -1,5 +1,6 @@
 """Movement of weights and of the kernel, worked out by hand and against each other."""
 
+from copy import deepcopy
 from math import isclose, sqrt
 
 import numpy as np
@@ -8,8 +9,9 @@ import torch
 
 from tutorial_lib.initializations import LayerStds
 from tutorial_lib.kernels import empirical_ntk
-from tutorial_lib.laziness import input_weight_movement, kernel_drift, lazy_ratio
+from tutorial_lib.laziness import input_weight_movement, kernel_drift, lazy_ratio, linearized_outputs
 from tutorial_lib.models import ReLUMLP
+from tutorial_lib.training import train
 
 STDS = LayerStds(first=0.6, hidden=0.4, last=0.9)
 
@@ -109,3 +111,56 @@ def test_networks_of_different_shapes_are_refused(other, generator):
     for measure in (lazy_ratio, input_weight_movement, lambda a, b: kernel_drift(a, b, x)):
         with pytest.raises(ValueError, match=r"^initial and trained must have one shape, got \[\(7, 5\), "):
             measure(start, end)
+
+
+def gradients_by_weights(model, x):
+    """One row per input: the derivatives of the output by all weights, by autograd."""
+    rows = [torch.autograd.grad(model(row.unsqueeze(0)).sum(), list(model.weights)) for row in x]
+    return torch.stack([torch.cat([part.flatten() for part in row]) for row in rows])
+
+
+def labels(generator):
+    return torch.randn(6, generator=generator, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("num_steps", [0, 1, 7])
+def test_the_linearization_is_gradient_descent_on_the_weights_of_a_linear_model(num_steps, generator):
+    model, x, y = network(generator), inputs(generator), labels(generator)
+    test_x = inputs(generator)[:4]
+    slopes, start = gradients_by_weights(model, x), model(x).detach()
+    movement = torch.zeros_like(slopes[0])
+    for _ in range(num_steps):
+        movement = movement - 0.3 * slopes.T @ (start + slopes @ movement - y) / 6
+    expected = model(test_x).detach() + gradients_by_weights(model, test_x) @ movement
+    outputs = linearized_outputs(model, x, y, test_x, learning_rate=0.3, num_steps=num_steps)
+    assert torch.allclose(outputs, expected, rtol=1e-12, atol=1e-13)
+
+
+def test_a_network_with_a_small_learning_rate_follows_its_linearization(generator):
+    starts, x, y = network(generator, num_networks=3), inputs(generator), labels(generator)
+    gaps = []
+    for learning_rate in (1e-3, 1e-4):
+        ends = deepcopy(starts)
+        train(ends, x, y, learning_rate=learning_rate, num_steps=3)
+        outputs = linearized_outputs(starts, x, y, x, learning_rate=learning_rate, num_steps=3)
+        assert outputs.shape == (3, 6)
+        gaps.append((ends(x).detach() - outputs).norm() / (outputs - starts(x).detach()).norm())
+    # The second order of the movement, relative to the first.
+    assert gaps[0] < 0.1
+    assert 5 < gaps[0] / gaps[1] < 20
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"learning_rate": 0.0}, r"^learning_rate must be"),
+        ({"num_steps": -1}, r"^num_steps must be"),
+        ({"train_y": torch.ones(5, dtype=torch.float64)}, r"^train_y must have shape \(6,\), got \(5,\)$"),
+    ],
+)
+@pytest.mark.usefixtures("as_a_reader")
+def test_a_linearization_refuses_settings_that_make_no_sense(wrong, message, generator):
+    model, x, y = network(generator), inputs(generator), labels(generator)
+    settings = {"train_x": x, "train_y": y, "x": x, "learning_rate": 0.1, "num_steps": 2} | wrong
+    with pytest.raises(ValueError, match=message):
+        linearized_outputs(model, **settings)

@@ -19,8 +19,10 @@ from tutorial_lib.plotting import (
     STYLE,
     look_of_scheme,
     plot_bound,
+    plot_draws,
     plot_estimates,
     plot_exact,
+    plot_measured_schemes,
     plot_rate,
     plot_schemes,
 )
@@ -138,3 +140,27 @@ def test_figures_are_opaque_and_light_also_on_a_dark_page():
         ]
         plt.close(figure)
     assert [to_hex(face, keep_alpha=True) for face in faces] == ["#ffffffff"] * 3
+
+
+def test_measured_schemes_stand_side_by_side_in_their_looks():
+    ax = Figure().add_subplot()
+    assert plot_measured_schemes(ax, X, {"lecun": ESTIMATES, "he": ESTIMATES, "ntk": ESTIMATES}, shift=2) is ax
+    for container, scheme, place in zip(ax.containers, ("lecun", "he", "ntk"), (-2, 0, 2), strict=True):
+        points = container.lines[0]
+        assert np.allclose(points.get_xdata(), [value + place for value in X])
+        assert np.allclose(points.get_ydata(), [1.0, 0.5, 0.25])
+        assert (points.get_marker(), points.get_color()) == (MARKER_OF_SCHEME[scheme], COLOUR_OF_SCHEME[scheme])
+        assert container.get_label() == NAME_OF_SCHEME[scheme]
+
+
+def test_draws_become_means_over_networks_at_their_widths(ax):
+    draws = {"he": [[1.0, 3.0], [0.5, 0.7], [0.2, 0.2]], "ntk": [[5.0, 5.0], [4.0, 2.0], [1.0, 1.0]]}
+    assert plot_draws(ax, X, draws, {"he": "He nets", "ntk": "NTK nets"}) is ax
+    means = [container[0].get_xydata() for container in ax.containers]
+    np.testing.assert_allclose(means, [[[16, 2], [64, 0.6], [256, 0.2]], [[16, 5], [64, 3], [256, 1]]])
+    (bars,) = ax.containers[0][2]
+    # Two standard errors of the draws 1 and 3: 2 * sqrt(2) / sqrt(2).
+    np.testing.assert_allclose(bars.get_segments()[0][:, 1], [0, 4])
+    assert [container.get_label() for container in ax.containers] == ["He nets", "NTK nets"]
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["16", "64", "256"]

@@ -1,9 +1,10 @@
-"""How far training moved a network: in its weights, in its input weights, in its tangent kernel."""
+"""How far training moved a network: in its weights, in its tangent kernel, from its own linearization."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from tutorial_lib.arguments import require_at_least, require_positive
 from tutorial_lib.kernels import empirical_ntk
 from tutorial_lib.models import ReLUMLP
 
@@ -47,3 +48,36 @@ def kernel_drift(initial: ReLUMLP, trained: ReLUMLP, x: Float[Tensor, "batch dim
     start, end = (empirical_ntk(model, x, x) for model in (initial, trained))
     (moved, length) = _norms([end - start, start])
     return moved / length
+
+
+def linearized_outputs(
+    initial: ReLUMLP,
+    train_x: Float[Tensor, "train dim"],
+    train_y: Float[Tensor, " train"],
+    x: Float[Tensor, "batch dim"],
+    *,
+    learning_rate: float,
+    num_steps: int,
+) -> Float[Tensor, "*networks batch"]:
+    r"""Return what the linearization of a network at its start computes at x after training.
+
+    The linearization is f_0 plus the inner product of its gradient by the weights with their
+    movement, trained as in ``train`` by full-batch gradient descent on the mean half square. Its
+    movement is a combination of the n gradients at the training points, so only the coefficients
+    c are iterated, with the empirical tangent kernel K_0 at the start:
+
+    .. math:: f_t = f_0 + K_0(\cdot, X)\, c_t,\quad c_{t+1} = c_t - \frac{\eta}{n} (f_t(X) - y),\quad c_0 = 0
+    """
+    require_positive(learning_rate=learning_rate)
+    require_at_least(0, num_steps=num_steps)
+    if train_y.shape != (len(train_x),):
+        raise ValueError(f"train_y must have shape ({len(train_x)},), got {tuple(train_y.shape)}")
+    kernel = empirical_ntk(initial, train_x, train_x)
+    start: Tensor = initial(train_x).detach()
+    coefficients = torch.zeros_like(start)
+    for _ in range(num_steps):
+        outputs = start + (kernel @ coefficients.unsqueeze(-1)).squeeze(-1)
+        coefficients = coefficients - learning_rate / len(train_x) * (outputs - train_y)
+    learnt = empirical_ntk(initial, x, train_x) @ coefficients.unsqueeze(-1)
+    result: Tensor = initial(x).detach() + learnt.squeeze(-1)
+    return result

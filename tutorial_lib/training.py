@@ -4,6 +4,7 @@ Each member of an ensemble has its own learning rate and stops on its own: at th
 keeps its weights from then on, bit for bit; one that diverged may hold nan.
 """
 
+import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -141,7 +142,9 @@ def train(
     rows: list[dict[str, Tensor]] = []
     reached = torch.zeros_like(rates, dtype=torch.bool)
     diverged_at = torch.full_like(rates, -1, dtype=torch.long)
-    progress = tqdm(range(num_steps + 1), desc="training", delay=1, leave=False)
+    # In a notebook tqdm does not look at its own variable.
+    silent = bool(os.environ.get("TQDM_DISABLE"))
+    progress = tqdm(range(num_steps + 1), desc="training", delay=1, leave=False, disable=silent)
     for step, batch in zip(progress, _batches(len(x), batch_size, generator), strict=False):
         layers, outputs = _forward(weights, x[batch])
         outputs = outputs / networks.output_divisor
