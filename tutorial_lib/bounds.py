@@ -54,7 +54,7 @@ def lazy_rate(scheme: str, *, input_dim: int, width: int, depth: int) -> float:
 
 
 def homogeneous_lazy_rate(stds: LayerStds, *, width: int, depth: int) -> float:
-    r"""Our reading of the lazy theorem for any standard deviations, up to an unnamed constant.
+    r"""Our construction: a lazy row for any standard deviations, up to an unnamed constant.
 
     .. math:: (\sqrt{L^3m}\,e^{-m/L^3} + 1)\,\sqrt{m}\,\beta_1\beta_L\,(\beta\sqrt{m/2})^{L-2}
 
