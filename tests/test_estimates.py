@@ -1,10 +1,11 @@
 """Mean and standard error pinned by hand: a test in standard errors would reward wide bars."""
 
-from math import inf, isclose, isnan, nan, sqrt
+from math import exp, inf, isclose, isnan, nan, sqrt
 
+import numpy as np
 import pytest
 
-from tutorial_lib.estimates import Estimate
+from tutorial_lib.estimates import Estimate, log_log_slopes
 
 
 def test_mean_and_standard_error_worked_out_by_hand():
@@ -60,3 +61,43 @@ def test_an_estimate_cannot_be_changed():
 )
 def test_printing_keeps_two_digits_of_the_error(estimate, text):
     assert str(estimate) == text
+
+
+def test_the_error_of_a_difference_adds_the_errors_in_squares():
+    assert Estimate(2.0, 3.0, 12) - Estimate(5.0, 4.0, 7) == Estimate(-3.0, 5.0, 7)
+
+
+def test_the_error_of_a_quotient_adds_the_relative_errors_in_squares():
+    # Relative errors 3 / 10 and 2 / 5, together 1 / 2; the quotient is -2.
+    quotient = Estimate(10.0, 3.0, 12) / Estimate(-5.0, 2.0, 7)
+    assert quotient.mean == -2.0
+    assert isclose(quotient.standard_error, 1.0)
+    assert quotient.num_draws == 7
+    with pytest.raises(ValueError, match="must have a mean other than 0"):
+        Estimate(1.0, 0.1, 3) / Estimate(0.0, 0.1, 3)
+
+
+def test_slopes_of_power_laws_are_their_exponents_whatever_the_axes():
+    exponents = np.array([[-2.0, 0.0, 0.5], [1.0, 3.0, -0.25]])
+    sizes = [2.0, 3.0, 10.0, 50.0]
+    values = 7.0 * np.array(sizes)[:, None, None] ** exponents
+    assert np.allclose(log_log_slopes(sizes, values), exponents, atol=1e-12)
+
+
+def test_slope_is_least_squares_worked_out_by_hand():
+    # log values 0, 1, 5 at log sizes -1, 0, 1: slope (5 - 0) / 2.
+    assert log_log_slopes([exp(-1), 1.0, exp(1)], [1.0, exp(1), exp(5)]) == pytest.approx(2.5)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "values", "words"),
+    [
+        ([4, 8], [1.0, 2.0, 3.0], "one entry for each"),
+        ([4], [1.0], "2 or more"),
+        ([4, 8], [1.0, 0.0], "finite and > 0"),
+        ([0, 8], [1.0, 2.0], "finite and > 0"),
+    ],
+)
+def test_slopes_refuse_what_has_no_logarithm(sizes, values, words):
+    with pytest.raises(ValueError, match=words):
+        log_log_slopes(sizes, values)
