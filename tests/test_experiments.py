@@ -13,6 +13,7 @@ from tutorial_lib.experiments import (
     random_networks,
     reference_stds,
     sampled_stability,
+    trained_networks,
     trained_rows,
 )
 from tutorial_lib.initializations import INITIALIZATIONS, he, lecun
@@ -124,3 +125,13 @@ def test_a_trained_row_tells_who_reached_the_target_and_who_is_dead():
     # One neuron per layer: most networks are dead at the start.
     (narrow,) = trained_rows("he", split, width=1, depth=5, num_networks=50, record_at=[1])
     assert 25 < narrow.num_dead <= 50
+
+
+def test_trained_networks_are_those_of_the_rows():
+    split, sizes = load(num_train=40, num_test=30), {"width": 12, "depth": 3, "num_networks": 5, "seed": 2}
+    (row,) = trained_rows("lecun", split, **sizes, record_at=[20])
+    start, networks = trained_networks("lecun", split, **sizes, num_steps=20)
+    assert perturbation_stability(networks, split.test_x.float()) == row.stability
+    assert isclose(row.lazy_ratio.mean, lazy_ratio(start, networks).mean().item(), rel_tol=1e-6)
+    with pytest.raises(FloatingPointError, match="^[1-5] of 5 networks diverged: lower factor$"):
+        trained_networks("lecun", split, **sizes, num_steps=60, factor=40.0)

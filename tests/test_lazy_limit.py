@@ -360,3 +360,114 @@ def test_labels_of_the_test_points_must_fit(as_a_reader, test_y, generator):  # 
         ValueError, match=r"^test_y must (have shape \(3,\), got \(2,\)|be finite, got nan or infinity)$"
     ):
         LazyLimit(x, y, **SIZES, depth=3).accuracy(normal(generator, 3, 4), test_y, learning_rate=0.01, num_steps=3)
+
+
+# Several outputs.
+
+
+def three_columns(generator, rows=6):
+    return normal(generator, rows, 3) + torch.tensor([0.4, -0.8, 1.5]).double()
+
+
+def test_each_of_several_outputs_has_the_law_of_a_single_one(generator):
+    (x, _), y, test_x = data(generator), three_columns(generator), normal(generator, 3, 4)
+    limit = LazyLimit(x, y, **SIZES, depth=3)
+    singles = [LazyLimit(x, column, **SIZES, depth=3) for column in y.T]
+    settings = half_rate(limit)
+    means, covariances = limit.gradients(test_x, **settings)
+    outputs, variances = limit.outputs(test_x, **settings)
+    for index, single in enumerate(singles):
+        mean, covariance = single.gradients(test_x, **settings)
+        torch.testing.assert_close(means[:, index], mean, rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(covariances, covariance, rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(outputs[:, index], single.outputs(test_x, **settings)[0], rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(variances, single.outputs(test_x, **settings)[1], rtol=1e-10, atol=1e-12)
+    losses = [single.training_loss(**settings) for single in singles]
+    assert isclose(limit.training_loss(**settings), sum(losses), rel_tol=1e-10)
+
+
+def test_before_training_several_outputs_give_the_large_width_limit_of_the_exact_law(generator):
+    (x, _), y, test_x = data(generator), three_columns(generator), normal(generator, 3, 4)
+    settings = {"learning_rate": 0.01, "num_steps": 0, "generator": generator}
+    estimate = LazyLimit(x, y, **SIZES, depth=3).perturbation_stability(test_x, **settings)
+    layers = STDS.first * STDS.hidden * STDS.last * 7 / 2
+    # E chi_3 = 2 sqrt(2 / pi); before training every direction is alike.
+    assert isclose(estimate.mean, 4 / 5 * 2 * sqrt(2 / pi) * layers, rel_tol=1e-6)
+
+
+def test_the_stability_of_several_outputs_is_the_mean_change_of_those_gaussians(generator):
+    (x, _), y, test_x, draws = data(generator), three_columns(generator), normal(generator, 1, 4), 100_000
+    limit = LazyLimit(x, y, **SIZES, depth=3)
+    (means,), (covariance,) = limit.gradients(test_x, **half_rate(limit))
+    rows = means + normal(generator, draws, 3, 4) @ torch.linalg.cholesky(covariance).T
+    directions = normal(generator, draws, 4, 1)
+    changes = (rows @ directions).squeeze(2).norm(dim=1) / directions.flatten(1).norm(dim=1)
+    sampled = Estimate.from_draws((4 / 5 * changes).tolist())
+    points = test_x.expand(200, 4)
+    predicted = limit.perturbation_stability(points, **half_rate(limit), generator=generator)
+    error = sqrt(sampled.standard_error**2 + predicted.standard_error**2)
+    assert 4 * error < 0.01 * sampled.mean  # the smallest relative error that it catches
+    assert abs(sampled.mean - predicted.mean) < 4 * error
+
+
+def test_several_outputs_need_a_generator_and_have_no_accuracy_by_sign(generator):
+    (x, _), y, test_x = data(generator), three_columns(generator), normal(generator, 3, 4)
+    limit = LazyLimit(x, y, **SIZES, depth=3)
+    with pytest.raises(ValueError, match="^several outputs need a generator for the directions, got None$"):
+        limit.perturbation_stability(test_x, **half_rate(limit))
+    with pytest.raises(ValueError, match=r"^accuracy needs one output, got train_y of shape \(6, 3\)$"):
+        limit.accuracy(test_x, torch.ones(3).double(), **half_rate(limit))
+
+
+@pytest.mark.slow
+def test_wide_networks_with_several_outputs_are_as_predicted(generator):
+    split, width = load(num_train=32, num_test=32, task="ten"), 2048
+    stds = INITIALIZATIONS["ntk"](input_dim=64, width=width)
+    sizes = {"input_dim": 64, "width": width, "depth": 3, "output_dim": 10, "num_networks": 6}
+    models = ReLUMLP(stds, **sizes, generator=random_stream(0, "wide, ten outputs")).float()
+    limit = LazyLimit(split.train_x, split.train_y, stds=stds, width=width, depth=3)
+    settings = {"learning_rate": limit.stable_learning_rate(), "num_steps": 30}
+    training = train(models, split.train_x.float(), split.train_y.float(), **settings)
+    loss = Estimate.from_draws(training.rows[-1]["loss"].tolist())
+    assert abs(loss.errors_from(limit.training_loss(**settings))) < 4
+    measured = perturbation_stability(models, split.test_x.float())
+    predicted = limit.perturbation_stability(split.test_x, **settings, generator=generator)
+    error = sqrt(measured.standard_error**2 + predicted.standard_error**2)
+    assert 4 * error < 0.06 * predicted.mean  # the smallest relative error that it catches
+    assert abs(measured.mean - predicted.mean) < 4 * error
+
+
+# The statements page, formula by formula, with dense matrices: Stm. Lazy limit.
+
+
+@pytest.mark.parametrize("scheme", [*INITIALIZATIONS, "made up"])
+def test_the_constants_of_the_statement_are_those_of_the_code(scheme, generator):
+    (x, y), point, depth, steps = data(generator), normal(generator, 4), 4, 5
+    stds = STDS if scheme == "made up" else INITIALIZATIONS[scheme](input_dim=4, width=7)
+    sizes = {"stds": stds, "width": 7, "depth": depth}
+    limit = LazyLimit(x, y, **sizes)
+    rate = limit.stable_learning_rate(0.8)
+    theta, k, n = ntk(x, x, **sizes), nngp(x, x, **sizes), len(x)
+    identity = torch.eye(n, dtype=torch.float64)
+    left = torch.linalg.matrix_power(identity - rate / n * theta, steps)
+    a = torch.linalg.solve(theta, identity - left)
+    j_theta, j_k = (
+        torch.autograd.functional.jacobian(lambda z, kernel=kernel: kernel(x, z[None], **sizes)[:, 0], point)
+        for kernel in (ntk, nngp)
+    )
+    c_0 = (stds.first * stds.hidden ** (depth - 2) * stds.last) ** 2 * (7 / 2) ** (depth - 1)
+    mean = j_theta.T @ a @ y
+    cross = j_k.T @ a.T @ j_theta
+    covariance = c_0 * torch.eye(4, dtype=torch.float64) + j_theta.T @ a @ k @ a.T @ j_theta - cross - cross.T
+    draws = mean + normal(generator, 200_000, 4) @ torch.linalg.cholesky(covariance).T
+    c_d = 4 / 5 * torch.lgamma(torch.tensor(2.0)).exp() / (torch.lgamma(torch.tensor(2.5)).exp() * sqrt(pi))
+
+    settings = {"learning_rate": rate, "num_steps": steps}
+    means, covariances = limit.gradients(point[None], **settings)
+    torch.testing.assert_close(means[0], mean, rtol=1e-8, atol=1e-10)
+    torch.testing.assert_close(covariances[0], covariance, rtol=1e-8, atol=1e-10)
+    loss = ((left @ y).square().sum() + (left @ k @ left.T).trace()).item() / (2 * n)
+    assert isclose(limit.training_loss(**settings), loss, rel_tol=1e-9)
+    sampled = Estimate.from_draws((c_d * draws.norm(dim=1)).tolist())
+    assert 4 * sampled.standard_error < 0.006 * sampled.mean  # the smallest relative error that it catches
+    assert abs(sampled.errors_from(limit.perturbation_stability(point[None], **settings).mean)) < 4

@@ -176,3 +176,33 @@ def trained_rows(
         )
         for row in (wanted if target_loss is None else result.rows[-1:])
     ]
+
+
+def trained_networks(
+    scheme: str,
+    split: Split,
+    *,
+    width: int,
+    depth: int,
+    num_networks: int,
+    num_steps: int,
+    target_loss: float | None = None,
+    factor: float = 0.5,
+    seed: int = 0,
+) -> tuple[ReLUMLP, ReLUMLP]:
+    """Return networks before and after the training of ``trained_rows``, for what its rows do not hold.
+
+    In float32, mean half square. Raises ``FloatingPointError`` if a network diverged.
+    """
+    train_x, train_y = split.train_x.float(), split.train_y.float()
+    dim, outputs = train_x.shape[1], 1 if train_y.ndim == 1 else train_y.shape[1]
+    sizes = {"input_dim": dim, "width": width, "depth": depth, "output_dim": outputs}
+    networks = random_networks(scheme, **sizes, num_networks=num_networks, seed=seed).float()
+    initial = deepcopy(networks)
+    reference = reference_stds(scheme, input_dim=dim, width=width)
+    rates = learning_rate(networks, train_x, reference=reference, factor=factor)
+    result = train(networks, train_x, train_y, learning_rate=rates, num_steps=num_steps, target_loss=target_loss)
+    diverged = int((result.diverged_at >= 0).sum())
+    if diverged:
+        raise FloatingPointError(f"{diverged} of {num_networks} networks diverged: lower factor")
+    return initial, networks

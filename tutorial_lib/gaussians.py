@@ -1,10 +1,10 @@
-"""Mean length of a Gaussian vector with any mean and covariance, without sampling."""
+"""Mean lengths of Gaussian vectors with any mean and covariance."""
 
 from math import exp, pi, sqrt
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Generator, Tensor
 
 
 def mean_gaussian_length(
@@ -34,3 +34,23 @@ def mean_gaussian_length(
         exponent = -(torch.log(spread) / 2 + t * squares / spread).sum(dim=-1)
         integral -= weight / sqrt(t) * torch.expm1(exponent)
     return total.sqrt() * integral / (2 * sqrt(pi))
+
+
+def mean_length_of_changes(
+    means: Float[Tensor, "batch outputs dim"],
+    covariances: Float[Tensor, "batch dim dim"],
+    *,
+    generator: Generator,
+    num_directions: int = 64,
+) -> Float[Tensor, " batch"]:
+    """Estimate E||G u|| for u uniform on the unit sphere and independent rows G_k ~ N(mean_k, covariance).
+
+    Exact given u, since G u is then Gaussian with independent entries of equal variance; averaged
+    over ``num_directions`` draws of u for each member of the batch. In float64.
+    """
+    shape = (len(means), means.shape[2], num_directions)
+    draws = torch.randn(shape, generator=generator, dtype=torch.float64)
+    directions = draws / draws.norm(dim=1, keepdim=True)
+    changes = (means.double() @ directions).mT
+    variances = (directions * (covariances.double() @ directions)).sum(dim=1).clamp(min=0)
+    return mean_gaussian_length(variances.unsqueeze(2).expand_as(changes), changes).mean(dim=1)

@@ -2,7 +2,8 @@
 
 In that limit f_t = f_0 + Theta(., X) A_t (y - f_0(X)) with A_t = (I - (I - eta Theta / n)^t) / Theta,
 Theta the infinite-width tangent kernel at width m and f_0 a Gaussian process with the NNGP kernel K.
-So f_t and its input gradient are Gaussian, with mean and covariance in closed form.
+So f_t and its input gradient are Gaussian, with mean and covariance in closed form. With several
+outputs each has this law, with its own labels, and they are independent.
 The derivation is in chapter 11; to our knowledge it is this book's own.
 """
 
@@ -10,12 +11,12 @@ from math import inf
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Generator, Tensor
 
 from tutorial_lib.arguments import require_at_least, require_positive
 from tutorial_lib.estimates import Estimate
 from tutorial_lib.exact import initial_mean_square_gradient, mean_abs_coordinate
-from tutorial_lib.gaussians import mean_gaussian_length
+from tutorial_lib.gaussians import mean_gaussian_length, mean_length_of_changes
 from tutorial_lib.initializations import LayerStds
 from tutorial_lib.kernels import kernel_profiles, lengths_and_cosines
 
@@ -34,19 +35,21 @@ class LazyLimit:
     """The law of a network trained by full-batch gradient descent on the mean half square.
 
     Costs O(n^3) once for n training points, and O(n^2 d) per test point for the covariance of the
-    gradient, d its dimension. All in float64; no random numbers.
+    gradient, d its dimension. All in float64. ``train_y`` may have a column for each of two or more
+    outputs; the loss is then the half square summed over outputs.
     """
 
     def __init__(
         self,
         train_x: Float[Tensor, "train dim"],
-        train_y: Float[Tensor, " train"],
+        train_y: Float[Tensor, "train ..."],
         *,
         stds: LayerStds,
         width: int,
         depth: int,
     ) -> None:
-        _require_labels(train_x, train_y, "train")
+        several = train_y.ndim == 2 and train_y.shape[1] > 1
+        _require_labels(train_x, train_y.sum(dim=1) if several else train_y, "train")
         self.train_x, self.train_y = train_x.double(), train_y.double()
         self.stds, self.width, self.depth = stds, width, depth
         lengths, cosines = lengths_and_cosines(self.train_x, self.train_x)
@@ -93,14 +96,15 @@ class LazyLimit:
     def training_loss(self, *, learning_rate: float, num_steps: float) -> float:
         """Return the mean of the half squared error over training points and initial weights."""
         remainders = self.remainders(learning_rate, num_steps)
-        labels = (remainders * (self.modes.T @ self.train_y)).square().sum()
+        labels = self.train_y.reshape(len(remainders), -1)
+        bias = (remainders.unsqueeze(1) * (self.modes.T @ labels)).square().sum()
         noise = (remainders**2 * (self.modes.T @ self.nngp @ self.modes).diagonal()).sum()
-        return float(labels + noise) / (2 * len(self.train_x))
+        return float(bias + labels.shape[1] * noise) / (2 * len(self.train_x))
 
     def outputs(
         self, test_x: Float[Tensor, "test dim"], *, learning_rate: float, num_steps: float
-    ) -> tuple[Float[Tensor, " test"], Float[Tensor, " test"]]:
-        """Return mean and variance over the initial weights of the trained output at each input."""
+    ) -> tuple[Float[Tensor, "test ..."], Float[Tensor, " test"]]:
+        """Return mean (a column for each of several outputs) and variance over the initial weights of f_t."""
         lengths, cosines = lengths_and_cosines(test_x.double(), self.train_x)
         by_nngp, by_ntk = (lengths * profile for profile in self._profiles(cosines))
         learnt = by_ntk @ self._inverse_modes(learning_rate, num_steps)
@@ -117,6 +121,8 @@ class LazyLimit:
         num_steps: float,
     ) -> float:
         """Return the mean probability that the trained output has the sign of the label (+1 or -1)."""
+        if self.train_y.ndim > 1:
+            raise ValueError(f"accuracy needs one output, got train_y of shape {tuple(self.train_y.shape)}")
         _require_labels(test_x, test_y, "test")
         means, variances = self.outputs(test_x, learning_rate=learning_rate, num_steps=num_steps)
         margins = test_y.double() * means / variances.sqrt()
@@ -145,14 +151,14 @@ class LazyLimit:
 
     def gradients(
         self, test_x: Float[Tensor, "test dim"], *, learning_rate: float, num_steps: float
-    ) -> tuple[Float[Tensor, "test dim"], Float[Tensor, "test dim dim"]]:
+    ) -> tuple[Float[Tensor, "test ... dim"], Float[Tensor, "test dim dim"]]:
         r"""Return mean and covariance over the initial weights of the trained input gradient.
 
         .. math:: J_\Theta^\top A_t y,\quad c_0 I + J_\Theta^\top A_t K A_t^\top J_\Theta
                   - J_K^\top A_t^\top J_\Theta - (J_K^\top A_t^\top J_\Theta)^\top
 
         J are the Jacobians of Theta(x, X) and K(x, X) in x; c_0 d is the mean square gradient before
-        training.
+        training. Several outputs have a row of means each, and share the covariance.
         """
         dim = test_x.shape[1]
         inverse = self._inverse_modes(learning_rate, num_steps)
@@ -163,19 +169,34 @@ class LazyLimit:
             by_nngp, by_ntk = self._kernel_jacobians(points)
             learnt = inverse @ by_ntk
             crossed = by_nngp.mT @ learnt
-            means.append(learnt.mT @ self.train_y)
+            mean = learnt.mT @ self.train_y
+            means.append(mean if mean.ndim == 2 else mean.mT)
             covariances.append(before + learnt.mT @ (self.nngp @ learnt) - crossed - crossed.mT)
         return torch.cat(means), torch.cat(covariances)
 
     def perturbation_stability(
-        self, test_x: Float[Tensor, "test dim"], *, learning_rate: float, num_steps: float
+        self,
+        test_x: Float[Tensor, "test dim"],
+        *,
+        learning_rate: float,
+        num_steps: float,
+        generator: Generator | None = None,
     ) -> Estimate:
-        """Return what ``predicted_perturbation_stability`` returns."""
+        """Return what ``predicted_perturbation_stability`` returns.
+
+        Several outputs need a ``generator`` for directions; their part of the error is in it.
+        """
         means, covariances = self.gradients(test_x, learning_rate=learning_rate, num_steps=num_steps)
+        dim = test_x.shape[1]
+        if means.ndim == 3:
+            if generator is None:
+                raise ValueError("several outputs need a generator for the directions, got None")
+            lengths = mean_length_of_changes(means, covariances, generator=generator)
+            return Estimate.from_draws((lengths * dim / (dim + 1)).tolist())
         variances, axes = torch.linalg.eigh(covariances)
         rotated = (axes.mT @ means.unsqueeze(2)).squeeze(2)
         lengths = mean_gaussian_length(variances.clamp(min=0), rotated)
-        return Estimate.from_draws((mean_abs_coordinate(test_x.shape[1]) * lengths).tolist())
+        return Estimate.from_draws((mean_abs_coordinate(dim) * lengths).tolist())
 
 
 def predicted_perturbation_stability(
