@@ -113,6 +113,17 @@ def _right(outputs: Tensor, labels: Tensor) -> Tensor:
     return (outputs.argmax(dim=-1) == labels.argmax(dim=-1)).double().mean(dim=-1)
 
 
+def _networks_and_rates(
+    scheme: str, split: Split, *, width: int, depth: int, num_networks: int, factor: float, seed: int
+) -> tuple[ReLUMLP, Tensor]:
+    """Untrained networks in the dtype of the data, with a learning rate for each."""
+    dim, outputs = split.train_x.shape[1], 1 if split.train_y.ndim == 1 else split.train_y.shape[1]
+    sizes = {"input_dim": dim, "width": width, "depth": depth, "output_dim": outputs}
+    networks = random_networks(scheme, **sizes, num_networks=num_networks, seed=seed).to(split.train_x)
+    reference = reference_stds(scheme, input_dim=dim, width=width)
+    return networks, learning_rate(networks, split.train_x, reference=reference, factor=factor)
+
+
 def trained_rows(
     scheme: str,
     split: Split,
@@ -132,12 +143,11 @@ def trained_rows(
     Learning rates by ``training.learning_rate`` with ``factor``, one per network; float32. Raises
     ``ValueError`` if a network diverged: its numbers are in no mean.
     """
-    train_x, train_y, test_x, test_y = (tensor.float() for tensor in split)
-    dim, outputs = train_x.shape[1], 1 if train_y.ndim == 1 else train_y.shape[1]
-    sizes = {"input_dim": dim, "width": width, "depth": depth, "output_dim": outputs}
-    networks = random_networks(scheme, **sizes, num_networks=num_networks, seed=seed).float()
+    split = Split(*(tensor.float() for tensor in split))
+    train_x, train_y, test_x, test_y = split
+    sizes = {"width": width, "depth": depth, "num_networks": num_networks}
+    networks, rates = _networks_and_rates(scheme, split, **sizes, factor=factor, seed=seed)
     initial = deepcopy(networks)
-    reference = reference_stds(scheme, input_dim=dim, width=width)
 
     def measure(networks: ReLUMLP) -> dict[str, Tensor]:
         with torch.no_grad():
@@ -153,7 +163,7 @@ def trained_rows(
         networks,
         train_x,
         train_y,
-        learning_rate=learning_rate(networks, train_x, reference=reference, factor=factor),
+        learning_rate=rates,
         num_steps=max(record_at),
         record_at=record_at,
         measure=measure,
@@ -194,14 +204,13 @@ def trained_networks(
 
     In float32, mean half square. Raises ``FloatingPointError`` if a network diverged.
     """
-    train_x, train_y = split.train_x.float(), split.train_y.float()
-    dim, outputs = train_x.shape[1], 1 if train_y.ndim == 1 else train_y.shape[1]
-    sizes = {"input_dim": dim, "width": width, "depth": depth, "output_dim": outputs}
-    networks = random_networks(scheme, **sizes, num_networks=num_networks, seed=seed).float()
+    split = Split(*(tensor.float() for tensor in split))
+    sizes = {"width": width, "depth": depth, "num_networks": num_networks}
+    networks, rates = _networks_and_rates(scheme, split, **sizes, factor=factor, seed=seed)
     initial = deepcopy(networks)
-    reference = reference_stds(scheme, input_dim=dim, width=width)
-    rates = learning_rate(networks, train_x, reference=reference, factor=factor)
-    result = train(networks, train_x, train_y, learning_rate=rates, num_steps=num_steps, target_loss=target_loss)
+    result = train(
+        networks, split.train_x, split.train_y, learning_rate=rates, num_steps=num_steps, target_loss=target_loss
+    )
     diverged = int((result.diverged_at >= 0).sum())
     if diverged:
         raise FloatingPointError(f"{diverged} of {num_networks} networks diverged: lower factor")
