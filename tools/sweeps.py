@@ -43,7 +43,6 @@ SWEEPS = {
     "ten_classes": Sweep(
         (4, 8, 16, 32, 64, 256), (2, 4), (30, 200), MANY, "ten", 512, loss="cross entropy", factor=1.0
     ),
-    "low_digits": Sweep((8, 16, 32, 64, 256), (2, 4, 6), (30, 300), {32: 16, 512: 8}, "low"),
 }
 LOSSES = {"half square": HALF_SQUARE, "cross entropy": CROSS_ENTROPY}
 
