@@ -168,6 +168,11 @@ def look(tab, *, viewport=DESKTOP, colours="light", media="screen", unfolded=Fal
     script = "unfolded => document.querySelectorAll('details').forEach(d => { d.open = unfolded; })"
     tab.evaluate(script, unfolded)
     tab.wait_for_function("colours => document.documentElement.dataset.theme === colours", arg=colours)
+    # The new colours are drawn, and no transition is under way.
+    tab.evaluate("""async () => {
+      await new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)));
+      await Promise.allSettled(document.getAnimations().map(animation => animation.finished));
+    }""")
     return tab
 
 
