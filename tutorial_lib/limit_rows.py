@@ -46,11 +46,12 @@ def lazy_limit(scheme: str, split: Split, *, width: int, depth: int) -> tuple[La
     """
     require_member(INITIALIZATIONS, scheme=scheme)
     sizes = {"input_dim": split.train_x.shape[1], "width": width}
-    own, reference = (
-        LazyLimit(split.train_x, split.train_y, stds=stds, width=width, depth=depth)
-        for stds in (INITIALIZATIONS[scheme](**sizes), reference_stds(scheme, **sizes))
-    )
-    return own, reference.stable_learning_rate()
+    own, reference = INITIALIZATIONS[scheme](**sizes), reference_stds(scheme, **sizes)
+    # One limit where both are the same: its eigenvalues are the costly part.
+    limits = {
+        stds: LazyLimit(split.train_x, split.train_y, stds=stds, width=width, depth=depth) for stds in {own, reference}
+    }
+    return limits[own], limits[reference].stable_learning_rate()
 
 
 def rows_beside_limit(
