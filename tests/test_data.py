@@ -8,7 +8,8 @@ import pytest
 import sklearn.datasets
 import torch
 
-from tutorial_lib.data import load
+from tools import bundled_mnist
+from tutorial_lib.data import load, load_images
 
 
 def as_set(x):
@@ -58,6 +59,7 @@ def test_tasks_say_the_same_about_the_same_classes():
 
 @pytest.mark.parametrize(("source", "name"), [("mnist", "mnist_784"), ("fashion_mnist", "Fashion-MNIST")])
 def test_a_download_gives_unit_rows_in_the_same_shuffle(source, name, monkeypatch):
+    monkeypatch.setattr("tutorial_lib.data.BUNDLED", {})
     pixels = np.arange(1, 61).reshape(12, 5)
     labels = np.array([str(row % 10) for row in range(12)], dtype=object)
     asked = []
@@ -83,7 +85,7 @@ def test_a_failed_download_names_the_data_that_need_none(error, monkeypatch):
     monkeypatch.setattr(sklearn.datasets, "fetch_openml", fetch_openml)
     message = r"^mnist_784 is downloaded from OpenML .* failed \(.*no route to host.*\)\. Use source='digits'"
     with pytest.raises(ConnectionError, match=message):
-        load("mnist")
+        load("mnist", num_train=1024, num_test=1)
 
 
 @pytest.mark.parametrize(
@@ -106,3 +108,36 @@ def test_settings_out_of_range_are_refused(settings, message):
 
 def test_all_rows_can_be_used():
     assert len(load(num_train=1700, num_test=97).test_x) == 97
+
+
+def test_mnist_comes_with_the_package(monkeypatch):
+    monkeypatch.setattr(sklearn.datasets, "fetch_openml", None)
+    split = load("mnist", num_train=1000, num_test=24, task="ten")
+    assert split.train_x.shape == (1000, 784)
+    # Ten classes of nearly equal size, and images of a class are closer to their mean than to the others.
+    means = torch.stack([split.train_x[split.train_y[:, digit] == 1].mean(dim=0) for digit in range(10)])
+    nearest = torch.cdist(split.test_x, means).argmin(dim=1)
+    assert split.train_y.sum(dim=0).min() > 80 and (nearest == split.test_y.argmax(dim=1)).sum() >= 16
+
+
+def test_bundled_rows_are_the_first_of_the_shuffle_of_all(tmp_path, monkeypatch):
+    pixels = np.arange(2000 * 4, dtype=np.uint64).astype(np.uint8).reshape(2000, 4)
+    classes = (np.arange(2000) % 10).astype(np.uint8)
+    for part, rows in (("train", slice(0, 1500)), ("t10k", slice(1500, 2000))):
+        (tmp_path / f"{part}-images-idx3-ubyte").write_bytes(bytes(16) + pixels[rows].tobytes())
+        (tmp_path / f"{part}-labels-idx1-ubyte").write_bytes(bytes(8) + classes[rows].tobytes())
+    monkeypatch.setattr(bundled_mnist, "FILE", tmp_path / "rows.npz")
+    bundled_mnist.main(tmp_path)
+    order = np.random.default_rng(0).permutation(2000)[:1024]
+    with np.load(tmp_path / "rows.npz") as written:
+        np.testing.assert_array_equal(written["pixels"], pixels[order])
+        np.testing.assert_array_equal(written["classes"], classes[order])
+
+
+def test_images_are_the_rows_before_scaling():
+    images, split = load_images(num_train=50, num_test=20), load(num_train=50, num_test=20, task="ten")
+    assert images.train_images.shape == (50, 1, 8, 8) and images.train_images.dtype == torch.float32
+    assert images.train_images.min() == 0 and images.train_images.max() == 1
+    rows = images.test_images.flatten(1).double()
+    torch.testing.assert_close(rows / rows.norm(dim=1, keepdim=True), split.test_x)
+    assert images.train_classes.tolist() == split.train_y.argmax(dim=1).tolist()

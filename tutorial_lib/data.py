@@ -1,13 +1,14 @@
 """Real data: scikit-learn's digits by default, MNIST and Fashion-MNIST on request."""
 
 from collections.abc import Callable, Mapping
+from importlib.resources import as_file, files
 from typing import NamedTuple
 from urllib.error import URLError
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from tutorial_lib.arguments import require_at_least, require_member
@@ -24,11 +25,20 @@ class Split(NamedTuple):
     test_y: Float[Tensor, "test ..."]
 
 
+class Images(NamedTuple):
+    """Grey images with pixels in [0, 1] and their classes, for training and for testing."""
+
+    train_images: Float[Tensor, "train 1 height width"]
+    train_classes: Int[Tensor, " train"]
+    test_images: Float[Tensor, "test 1 height width"]
+    test_classes: Int[Tensor, " test"]
+
+
 def _digits() -> _Arrays:
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
-    return bunch.data.astype(np.float64), bunch.target.astype(np.int64)
+    return bunch.data.astype(np.float64) / 16, bunch.target.astype(np.int64)
 
 
 def _openml(name: str) -> _Arrays:
@@ -41,7 +51,7 @@ def _openml(name: str) -> _Arrays:
             f"{name} is downloaded from OpenML once and then kept in scikit-learn's data folder; "
             f"the download failed ({error}). Use source='digits', which needs no network."
         ) from error
-    return bunch.data.astype(np.float64), bunch.target.astype(np.int64)
+    return bunch.data.astype(np.float64) / 255, bunch.target.astype(np.int64)
 
 
 SOURCES: Mapping[str, Callable[[], _Arrays]] = {
@@ -49,6 +59,36 @@ SOURCES: Mapping[str, Callable[[], _Arrays]] = {
     "mnist": lambda: _openml("mnist_784"),
     "fashion_mnist": lambda: _openml("Fashion-MNIST"),
 }
+# First rows of the fixed shuffle that ship with the package, so that small experiments need no download.
+BUNDLED: Mapping[str, str] = {"mnist": "mnist_1024.npz"}
+
+
+def fixed_shuffle(num_rows: int, count: int) -> npt.NDArray[np.int64]:
+    """Return the first ``count`` of the numbers 0 ... num_rows - 1 in the one order the book uses."""
+    return np.random.default_rng(0).permutation(num_rows)[:count]
+
+
+def _bundled(source: str) -> _Arrays:
+    with as_file(files("tutorial_lib") / "datasets" / BUNDLED[source]) as path, np.load(path) as rows:
+        return rows["pixels"].astype(np.float64) / 255, rows["classes"].astype(np.int64)
+
+
+def _first_rows(source: str, *, num_train: int, num_test: int) -> _Arrays:
+    """Pixels in [0, 1] and classes of the first rows of the fixed shuffle of all rows of a source."""
+    require_member(SOURCES, source=source)
+    require_at_least(1, num_train=num_train, num_test=num_test)
+    count = num_train + num_test
+    if source in BUNDLED:
+        pixels, classes = _bundled(source)
+        if count <= len(classes):
+            return pixels[:count], classes[:count]
+    pixels, classes = SOURCES[source]()
+    if count > len(classes):
+        raise ValueError(
+            f"num_train + num_test must be at most {len(classes)}, the rows of {source}, got {num_train} + {num_test}"
+        )
+    rows = fixed_shuffle(len(classes), count)
+    return pixels[rows], classes[rows]
 
 
 def _signs(positive: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
@@ -65,20 +105,24 @@ TASKS: Mapping[str, Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float64]]] 
 def load(source: str = "digits", *, num_train: int = 256, num_test: int = 256, task: str = "parity") -> Split:
     """Return the first ``num_train`` rows of one fixed shuffle, and the ``num_test`` next ones.
 
-    ``source``: digits (8 x 8 pixels, 1797 rows, no download), mnist or fashion_mnist (28 x 28,
-    downloaded once). ``task``: parity (+1 even, -1 odd), low (+1 for classes 0 to 4, else -1),
-    ten (one-hot). Rows are scaled to Euclidean length 1; float64 on the CPU. Raises
-    ``ConnectionError`` if a download fails.
+    ``source``: digits (8 x 8 pixels, 1797 rows), mnist or fashion_mnist (28 x 28, 70000 rows, downloaded
+    once; the first 1024 of mnist come with the package). ``task``: parity (+1 even, -1 odd), low (+1 for
+    classes 0 to 4, else -1), ten (one-hot). Rows are scaled to Euclidean length 1; float64 on the CPU.
+    Raises ``ConnectionError`` if a download fails.
     """
-    require_member(SOURCES, source=source)
     require_member(TASKS, task=task)
-    require_at_least(1, num_train=num_train, num_test=num_test)
-    pixels, classes = SOURCES[source]()
-    if num_train + num_test > len(pixels):
-        raise ValueError(
-            f"num_train + num_test must be at most {len(pixels)}, the rows of {source}, got {num_train} + {num_test}"
-        )
-    rows = np.random.default_rng(0).permutation(len(pixels))[: num_train + num_test]
-    unit = pixels[rows] / np.linalg.norm(pixels[rows], axis=1, keepdims=True)
-    x, y = torch.from_numpy(unit), torch.from_numpy(TASKS[task](classes[rows]))
+    pixels, classes = _first_rows(source, num_train=num_train, num_test=num_test)
+    unit = pixels / np.linalg.norm(pixels, axis=1, keepdims=True)
+    x, y = torch.from_numpy(unit), torch.from_numpy(TASKS[task](classes))
     return Split(x[:num_train], y[:num_train], x[num_train:], y[num_train:])
+
+
+def load_images(source: str = "digits", *, num_train: int = 1400, num_test: int = 397) -> Images:
+    """Return the same rows as ``load``, as square images with pixels in [0, 1], in float32, and their classes.
+
+    Here lengths are kept: a radius is in units of a pixel's full range. Sources and errors as in ``load``.
+    """
+    pixels, classes = _first_rows(source, num_train=num_train, num_test=num_test)
+    side = round(pixels.shape[1] ** 0.5)
+    x, y = torch.from_numpy(pixels).float().reshape(-1, 1, side, side), torch.from_numpy(classes)
+    return Images(x[:num_train], y[:num_train], x[num_train:], y[num_train:])
