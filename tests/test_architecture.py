@@ -14,13 +14,14 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "tutorial_lib"
 MODULES = sorted(PACKAGE.glob("[!_]*.py"))
 
-LEVEL_0 = {"initializations", "estimates", "gaussians", "randomness", "perturbations", "data"}
+LEVEL_0 = {"initializations", "estimates", "gaussians", "randomness", "perturbations", "data", "transformations"}
 LEVEL_1 = {"exact", "models", "attacks", "plotting"}
-LEVEL_2 = {"bounds", "kernels", "stability"}
-LEVEL_3 = {"laziness", "lazy_limit", "training"}
+LEVEL_2 = {"bounds", "classifiers", "kernels", "stability"}
+LEVEL_3 = {"laziness", "lazy_limit", "random_features", "training"}
 # Every module may import `arguments`, which imports none of ours.
 MAY_IMPORT = {
     "arguments": set(),
+    "verdicts": set(),
     **dict.fromkeys(LEVEL_0, set()),
     "exact": {"initializations"},
     "kernels": {"initializations", "models"},
@@ -28,17 +29,19 @@ MAY_IMPORT = {
     "models": {"initializations"},
     "laziness": {"estimates", "kernels", "models"},
     "phase_diagram": {"initializations", "kernels", "models", "randomness", "training"},
-    "attacks": {"perturbations"},
+    "attacks": {"perturbations", "transformations"},
+    "classifiers": {"attacks", "transformations"},
     "plotting": {"estimates"},
     "bounds": {"exact", "initializations"},
     "stability": {"estimates", "exact", "gaussians", "models", "perturbations"},
     "lazy_limit": {"initializations", "estimates", "exact", "gaussians", "kernels"},
+    "random_features": {"initializations", "models", "perturbations", "stability"},
     "widgets": {"exact", "bounds", "initializations", "plotting"},
     "experiments": (LEVEL_0 | LEVEL_1 | LEVEL_2 | LEVEL_3) - {"plotting"},
     "results": {"estimates", "experiments"},
     "limit_rows": (LEVEL_0 | LEVEL_1 | LEVEL_2 | LEVEL_3 | {"experiments"}) - {"plotting"},
 }
-WITHOUT_TORCH = ["arguments", "initializations", "estimates", "exact", "bounds", "plotting", "widgets"]
+WITHOUT_TORCH = ["arguments", "initializations", "estimates", "exact", "bounds", "plotting", "verdicts", "widgets"]
 
 
 def imports_of(path):
@@ -70,7 +73,7 @@ def test_every_form_of_import_is_seen(tmp_path):
 
 def test_the_table_has_no_circle():
     levels = [
-        {"arguments"} | LEVEL_0,
+        {"arguments", "verdicts"} | LEVEL_0,
         LEVEL_1,
         LEVEL_2,
         LEVEL_3,

@@ -18,8 +18,9 @@ from tutorial_lib.experiments import (
 )
 from tutorial_lib.initializations import INITIALIZATIONS, he, lecun
 from tutorial_lib.laziness import lazy_ratio
+from tutorial_lib.randomness import random_stream
 from tutorial_lib.stability import perturbation_stability
-from tutorial_lib.training import learning_rate, train
+from tutorial_lib.training import HALF_SQUARE, Loss, learning_rate, train
 
 
 def inputs(generator):
@@ -101,9 +102,9 @@ def test_the_learning_rate_is_limited_by_the_scheme_itself_or_by_he():
 def test_a_trained_row_is_what_training_by_hand_gives(scheme):
     split, sizes = load(num_train=40, num_test=30), {"width": 12, "depth": 3, "num_networks": 5}
     (row,) = trained_rows(scheme, split, **sizes, record_at=[20], seed=2)
-    train_x, train_y, test_x, test_y = (tensor.float() for tensor in split)
-    start = random_networks(scheme, input_dim=64, **sizes, seed=2).float()
-    networks = random_networks(scheme, input_dim=64, **sizes, seed=2).float()
+    train_x, train_y, test_x, test_y = split
+    start = random_networks(scheme, input_dim=64, **sizes, seed=2)
+    networks = random_networks(scheme, input_dim=64, **sizes, seed=2)
     rates = learning_rate(networks, train_x, reference=reference_stds(scheme, input_dim=64, width=12))
     result = train(networks, train_x, train_y, learning_rate=rates, num_steps=20)
     assert (row.scheme, row.width, row.depth, row.num_steps) == (scheme, 12, 3, 20)
@@ -127,11 +128,63 @@ def test_a_trained_row_tells_who_reached_the_target_and_who_is_dead():
     assert 25 < narrow.num_dead <= 50
 
 
+@pytest.mark.parametrize("scheme", ["lecun", "ntk"])
+def test_a_batch_of_all_rows_is_full_batch_training(scheme):
+    split, sizes = load(num_train=40, num_test=30), {"width": 12, "depth": 3, "num_networks": 5, "seed": 2}
+    full = trained_rows(scheme, split, **sizes, record_at=[10, 20])
+    batches = trained_rows(scheme, split, **sizes, record_at=[10, 20], batch_size=40)
+    smaller = trained_rows(scheme, split, **sizes, record_at=[10, 20], batch_size=7)
+    for one, other, noisy in zip(full, batches, smaller, strict=True):
+        for name in ("stability", "loss", "lazy_ratio"):
+            assert isclose(getattr(one, name).mean, getattr(other, name).mean, rel_tol=1e-4)
+        assert not isclose(one.stability.mean, noisy.stability.mean, rel_tol=1e-3)
+        assert (one.num_steps, one.num_dead) == (noisy.num_steps, noisy.num_dead)
+
+
+@pytest.mark.parametrize("task", ["parity", "ten"])
+def test_rows_of_batches_are_training_by_hand_with_the_loss_of_all_rows(task):
+    split, sizes = load(num_train=40, num_test=30, task=task), {"width": 12, "depth": 3, "num_networks": 5}
+    (row,) = trained_rows("he", split, **sizes, record_at=[8], batch_size=7, seed=2)
+    x, y = split.train_x, split.train_y
+    outputs = {"output_dim": 1 if task == "parity" else 10}
+    networks = random_networks("he", input_dim=64, **sizes, **outputs, seed=2)
+    rates = learning_rate(networks, x, reference=reference_stds("he", input_dim=64, width=12))
+    order = random_stream(2, "batches of 7 out of 40")
+    train(networks, x, y, learning_rate=rates, num_steps=8, batch_size=7, generator=order)
+    squares = (networks(x).reshape(5, 40, -1) - y.reshape(40, -1)).square().sum(dim=2).mean(dim=1) / 2
+    assert isclose(row.loss.mean, squares.mean().item(), rel_tol=1e-4)
+    assert row.stability.num_draws == 5
+    assert isclose(row.stability.mean, perturbation_stability(networks, split.test_x).mean, rel_tol=1e-4)
+
+
+def test_a_seed_has_one_order_of_batches_whatever_else_is_asked():
+    split, seen = load(num_train=40, num_test=30), []
+
+    def values(outputs, labels):
+        seen.append(labels.flatten().tolist())
+        return HALF_SQUARE.values(outputs, labels)
+
+    loss = Loss(values, HALF_SQUARE.residuals)
+    for scheme, width, count, seed in (("he", 12, 3, 2), ("ntk", 5, 4, 2), ("he", 12, 3, 3)):
+        sizes = {"width": width, "depth": 3, "num_networks": count}
+        trained_rows(scheme, split, **sizes, record_at=[9], batch_size=7, seed=seed, loss=loss)
+    batches = [labels for labels in seen if len(labels) < 40]
+    first, second, third = (batches[10 * run : 10 * run + 10] for run in range(3))
+    assert len(batches) == 30
+    assert first == second != third
+
+
+def test_a_target_for_the_loss_of_all_rows_is_refused_with_batches():
+    sizes = {"width": 12, "depth": 3, "num_networks": 5}
+    with pytest.raises(ValueError, match="^target_loss needs the loss on all rows .* so no batch_size, got 7$"):
+        trained_rows("he", load(), **sizes, record_at=[9], target_loss=0.1, batch_size=7)
+
+
 def test_trained_networks_are_those_of_the_rows():
     split, sizes = load(num_train=40, num_test=30), {"width": 12, "depth": 3, "num_networks": 5, "seed": 2}
     (row,) = trained_rows("lecun", split, **sizes, record_at=[20])
     start, networks = trained_networks("lecun", split, **sizes, num_steps=20)
-    assert perturbation_stability(networks, split.test_x.float()) == row.stability
+    assert perturbation_stability(networks, split.test_x) == row.stability
     assert isclose(row.lazy_ratio.mean, lazy_ratio(start, networks).mean().item(), rel_tol=1e-6)
     with pytest.raises(FloatingPointError, match="^[1-5] of 5 networks diverged: lower factor$"):
-        trained_networks("lecun", split, **sizes, num_steps=60, factor=40.0)
+        trained_networks("lecun", split, **sizes, num_steps=60, factor=1e20)

@@ -19,13 +19,13 @@ def test_rows_beside_the_limit_are_trained_with_its_learning_rate(scheme):
     # He's kernel is 4 times LeCun's at depth 3.
     assert isclose(rate, limit.stable_learning_rate(0.125 if scheme == "lecun" else 0.5), rel_tol=1e-9)
     before, after = rows_beside_limit(scheme, split, **sizes, num_networks=4, record_at=[0, 6], seed=1)
-    networks = random_networks(scheme, input_dim=64, **sizes, num_networks=4, seed=1).float()
-    start = random_networks(scheme, input_dim=64, **sizes, num_networks=4, seed=1).float()
-    x, y, settings = split.train_x.float(), split.train_y.float(), {"learning_rate": rate, "num_steps": 6}
+    networks = random_networks(scheme, input_dim=64, **sizes, num_networks=4, seed=1)
+    start = random_networks(scheme, input_dim=64, **sizes, num_networks=4, seed=1)
+    x, y, settings = split.train_x, split.train_y, {"learning_rate": rate, "num_steps": 6}
     train(networks, x, y, **settings)
     assert (before.num_steps, after.num_steps, after.loss.num_draws) == (0, 6, 4)
     assert before.lazy_ratio.mean == before.kernel_drift.mean == 0
-    assert after.stability == perturbation_stability(networks, split.test_x.float())
+    assert after.stability == perturbation_stability(networks, split.test_x)
     assert isclose(after.loss.mean, (networks(x) - y).square().mean().item() / 2, rel_tol=1e-5)
     assert isclose(after.lazy_ratio.mean, lazy_ratio(start, networks).mean().item(), rel_tol=1e-5)
     assert isclose(after.kernel_drift.mean, kernel_drift(start, networks, x).mean().item(), rel_tol=1e-5)

@@ -22,6 +22,7 @@ from tutorial_lib.plotting import (
     plot_draws,
     plot_estimates,
     plot_exact,
+    plot_images,
     plot_measured_schemes,
     plot_rate,
     plot_schemes,
@@ -164,3 +165,20 @@ def test_draws_become_means_over_networks_at_their_widths(ax):
     assert [container.get_label() for container in ax.containers] == ["He nets", "NTK nets"]
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["16", "64", "256"]
+
+
+def test_images_show_their_pixels_on_one_grey_scale_under_their_titles():
+    pale, dark = np.array([[[0.0, 0.1], [0.2, 0.3]]]), np.array([[0.9, 1.0], [0.8, 0.7]])
+    axes = list(Figure().subplots(1, 2))
+    assert plot_images(axes, [pale, dark], ["says 3", "says 8"]) is axes
+    for ax, image, title in zip(axes, [pale[0], dark], ["says 3", "says 8"], strict=True):
+        (shown,) = ax.images
+        np.testing.assert_array_equal(shown.get_array(), image)
+        assert (shown.get_interpolation(), shown.origin, ax.get_title()) == ("nearest", "upper", title)
+        greys = shown.to_rgba(np.array([[0.0, 0.5, 1.0]]))[0, :, 0]
+        np.testing.assert_allclose(greys, [1.0, 0.5, 0.0], atol=0.02)
+
+
+def test_each_image_needs_an_axis_and_a_title():
+    with pytest.raises(ValueError, match="zip"):
+        plot_images(list(Figure().subplots(1, 2)), [np.zeros((2, 2))], ["alone"])

@@ -82,11 +82,12 @@ def test_a_file_holds_every_cell_once_with_enough_networks(name):
 def test_a_cell_of_each_file_computed_again_agrees(name):
     torch.set_num_threads(1)
     sweep = SWEEPS[name]
-    width, depth = sweep.widths[2], sweep.depths[1]
+    # Two layers: with more, small networks amplify what another processor rounds differently.
+    width, depth = sweep.widths[2], sweep.depths[0]
     count = next(networks for largest, networks in sweep.num_networks.items() if width <= largest)
     again = trained_rows(
         "he",
-        load(num_train=sweep.num_train, task=sweep.task),
+        load(sweep.source, num_train=sweep.num_train, task=sweep.task),
         width=width,
         depth=depth,
         num_networks=count,
@@ -94,6 +95,7 @@ def test_a_cell_of_each_file_computed_again_agrees(name):
         target_loss=sweep.target_loss,
         loss=LOSSES[sweep.loss],
         factor=sweep.factor,
+        batch_size=sweep.batch_size,
         seed=sweep.seed,
     )[0]
     (stored,) = [
@@ -106,5 +108,5 @@ def test_a_cell_of_each_file_computed_again_agrees(name):
     for quantity in ("stability", "loss", "accuracy", "lazy_ratio"):
         new, old = getattr(again, quantity), getattr(stored, quantity)
         assert new.num_draws == old.num_draws
-        # The same networks: what another processor rounds differently is far below the spread.
-        assert abs(new.mean - old.mean) <= 0.5 * old.standard_error
+        # The same networks: what another processor rounds differently is far below the six digits of the file.
+        assert abs(new.mean - old.mean) <= 1e-5 * abs(old.mean)

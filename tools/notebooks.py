@@ -17,6 +17,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
 from tools.repository import notebook_paths
+from tools.verdicts import collect
 
 STATE = "application/vnd.jupyter.widget-state+json"
 VIEW = "application/vnd.jupyter.widget-view+json"
@@ -153,6 +154,8 @@ def main(names: list[str]) -> None:
     for path in [Path(name).resolve() for name in names] or notebook_paths():
         start = time.perf_counter()
         store(path)
+        # Before the next notebook runs: the last chapter reads what the others have shown.
+        collect()
         print(f"{time.perf_counter() - start:6.1f} s  {path.name}", flush=True)
 
 

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from platform import python_version
 
@@ -32,10 +32,14 @@ class Sweep:
     target_loss: float | None = None
     loss: str = "half square"
     factor: float = 0.5
+    batch_size: int | None = None
+    source: str = "digits"
     seed: int = 0
 
 
 MANY = {32: 32, 64: 16, 512: 8}
+# 30 epochs, and the same steps with all rows: what is left between the two is the noise of the batches.
+MINI_BATCHES = Sweep((4, 8, 16, 32, 64, 128, 256, 512), (2, 4), (240,), MANY, factor=0.1, batch_size=32)
 SWEEPS = {
     # One run of 300 steps holds the early and the middle budget as well.
     "budgets": Sweep((4, 8, 16, 32, 64, 128, 256, 512), (2, 4, 6, 8), (30, 100, 300), MANY),
@@ -43,13 +47,17 @@ SWEEPS = {
     "ten_classes": Sweep(
         (4, 8, 16, 32, 64, 256), (2, 4), (30, 200), MANY, "ten", 512, loss="cross entropy", factor=1.0
     ),
+    "mini_batches": MINI_BATCHES,
+    "small_steps": replace(MINI_BATCHES, batch_size=None),
+    "mnist": Sweep((4, 8, 16, 32, 64, 128, 256, 512), (2, 4), (60, 120, 240, 480), MANY, factor=0.025, source="mnist"),
 }
 LOSSES = {"half square": HALF_SQUARE, "cross entropy": CROSS_ENTROPY}
+DATA = {"digits": "scikit-learn digits", "mnist": "MNIST"}
 
 
 def run(sweep: Sweep) -> list[TrainedRow]:
     """Train every cell of a sweep."""
-    split = load(num_train=sweep.num_train, task=sweep.task)
+    split = load(sweep.source, num_train=sweep.num_train, task=sweep.task)
     rows: list[TrainedRow] = []
     cells = [(scheme, depth, width) for depth in sweep.depths for width in sweep.widths for scheme in INITIALIZATIONS]
     for scheme, depth, width in tqdm(cells, desc="cells"):
@@ -63,6 +71,7 @@ def run(sweep: Sweep) -> list[TrainedRow]:
             target_loss=sweep.target_loss,
             loss=LOSSES[sweep.loss],
             factor=sweep.factor,
+            batch_size=sweep.batch_size,
             seed=sweep.seed,
         )
     return rows
@@ -76,7 +85,7 @@ def main(names: list[str]) -> None:
         rows = run(SWEEPS[name])
         settings = vars(SWEEPS[name]) | {
             "command": f"python -m tools.sweeps {name}",
-            "data": "scikit-learn digits, rows of length 1",
+            "data": f"{DATA[SWEEPS[name].source]}, rows of length 1",
             "seconds": round(time.perf_counter() - start),
             "threads": 1,
             "versions": {

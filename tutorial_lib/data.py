@@ -118,11 +118,11 @@ def load(source: str = "digits", *, num_train: int = 256, num_test: int = 256, t
 
 
 def load_images(source: str = "digits", *, num_train: int = 1400, num_test: int = 397) -> Images:
-    """Return the same rows as ``load``, as square images with pixels in [0, 1], in float32, and their classes.
+    """Return the same rows as ``load``, as square images with pixels in [0, 1], and their classes.
 
     Here lengths are kept: a radius is in units of a pixel's full range. Sources and errors as in ``load``.
     """
     pixels, classes = _first_rows(source, num_train=num_train, num_test=num_test)
     side = round(pixels.shape[1] ** 0.5)
-    x, y = torch.from_numpy(pixels).float().reshape(-1, 1, side, side), torch.from_numpy(classes)
+    x, y = torch.from_numpy(pixels).reshape(-1, 1, side, side), torch.from_numpy(classes)
     return Images(x[:num_train], y[:num_train], x[num_train:], y[num_train:])

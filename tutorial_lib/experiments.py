@@ -72,15 +72,8 @@ def sampled_stability(
     seed: int = 0,
 ) -> Estimate:
     """Estimate P / radius before training at the inputs x; each network is one draw."""
-    networks = random_networks(
-        scheme,
-        input_dim=x.shape[1],
-        width=width,
-        depth=depth,
-        output_dim=output_dim,
-        num_networks=num_networks,
-        seed=seed,
-    )
+    sizes = {"input_dim": x.shape[1], "width": width, "depth": depth, "output_dim": output_dim}
+    networks = random_networks(scheme, **sizes, num_networks=num_networks, seed=seed)
     return perturbation_stability(networks.to(x), x)
 
 
@@ -93,7 +86,7 @@ class TrainedRow:
     depth: int
     num_steps: int
     stability: Estimate  # P / radius on the test inputs
-    loss: Estimate  # on the training rows
+    loss: Estimate  # on all training rows
     accuracy: Estimate  # fraction of test inputs with the right class
     lazy_ratio: Estimate
     num_reached: int  # networks at or below the target loss, if there is one
@@ -135,15 +128,19 @@ def trained_rows(
     target_loss: float | None = None,
     loss: Loss = HALF_SQUARE,
     factor: float = 0.5,
+    batch_size: int | None = None,
     seed: int = 0,
 ) -> list[TrainedRow]:
-    """Train networks by full-batch gradient descent; return a row for each step in ``record_at``.
+    """Train networks by gradient descent; return a row for each step in ``record_at``.
 
     With ``target_loss`` each network stops when it gets there, and there is one row, the last.
-    Learning rates by ``training.learning_rate`` with ``factor``, one per network; float32. Raises
+    With ``batch_size`` a step sees that many rows; a seed has one order of them for all schemes,
+    sizes and networks. Learning rates by ``training.learning_rate`` with ``factor``, one per network.
+    In the dtype of the data: float64 unless it was changed, since narrow networks amplify rounding. Raises
     ``ValueError`` if a network diverged: its numbers are in no mean.
     """
-    split = Split(*(tensor.float() for tensor in split))
+    if batch_size is not None and target_loss is not None:
+        raise ValueError(f"target_loss needs the loss on all rows at each step, so no batch_size, got {batch_size}")
     train_x, train_y, test_x, test_y = split
     sizes = {"width": width, "depth": depth, "num_networks": num_networks}
     networks, rates = _networks_and_rates(scheme, split, **sizes, factor=factor, seed=seed)
@@ -151,8 +148,10 @@ def trained_rows(
 
     def measure(networks: ReLUMLP) -> dict[str, Tensor]:
         with torch.no_grad():
-            answers = networks(test_x)
+            answers, fitted = networks(test_x), networks(train_x)
+        losses = loss.values(fitted.reshape(num_networks, len(train_x), -1), train_y.reshape(len(train_x), -1))
         return {
+            "loss": losses.mean(dim=1),  # replaces that of the step, which sees one batch only
             "stability": stability_per_input(networks, test_x).mean(dim=1),
             "accuracy": _right(answers, test_y),
             "lazy_ratio": lazy_ratio(initial, networks),
@@ -169,6 +168,8 @@ def trained_rows(
         measure=measure,
         target_loss=target_loss,
         loss=loss,
+        batch_size=batch_size,
+        generator=random_stream(seed, f"batches of {batch_size} out of {len(train_x)}"),
     )
     wanted = [row for row in result.rows if int(row["step"]) in record_at]
     return [
@@ -177,12 +178,12 @@ def trained_rows(
             width=width,
             depth=depth,
             num_steps=int(row["step"]),
-            stability=Estimate.from_draws(row["stability"].tolist()),
-            loss=Estimate.from_draws(row["loss"].tolist()),
-            accuracy=Estimate.from_draws(row["accuracy"].tolist()),
-            lazy_ratio=Estimate.from_draws(row["lazy_ratio"].tolist()),
             num_reached=int(result.reached.sum()),
             num_dead=int(row["dead"].sum()),
+            **{
+                name: Estimate.from_draws(row[name].tolist())
+                for name in ("stability", "loss", "accuracy", "lazy_ratio")
+            },
         )
         for row in (wanted if target_loss is None else result.rows[-1:])
     ]
@@ -202,9 +203,8 @@ def trained_networks(
 ) -> tuple[ReLUMLP, ReLUMLP]:
     """Return networks before and after the training of ``trained_rows``, for what its rows do not hold.
 
-    In float32, mean half square. Raises ``FloatingPointError`` if a network diverged.
+    In the dtype of the data, mean half square. Raises ``FloatingPointError`` if a network diverged.
     """
-    split = Split(*(tensor.float() for tensor in split))
     sizes = {"width": width, "depth": depth, "num_networks": num_networks}
     networks, rates = _networks_and_rates(scheme, split, **sizes, factor=factor, seed=seed)
     initial = deepcopy(networks)

@@ -59,12 +59,12 @@ def rows_beside_limit(
 ) -> list[LimitRow]:
     """Train networks with the learning rate of ``lazy_limit``; return a row for each step in ``record_at``.
 
-    One output, one learning rate for all networks, full batch, mean half square, float32.
+    One output, one learning rate for all networks, full batch, mean half square, in the dtype of the data.
     """
     limit, rate = lazy_limit(scheme, split, width=width, depth=depth)
-    train_x, train_y, test_x = split.train_x.float(), split.train_y.float(), split.test_x.float()
+    train_x, train_y, test_x, _ = split
     sizes = {"input_dim": train_x.shape[1], "width": width, "depth": depth}
-    networks = random_networks(scheme, **sizes, num_networks=num_networks, seed=seed).float()
+    networks = random_networks(scheme, **sizes, num_networks=num_networks, seed=seed).to(train_x)
     initial = deepcopy(networks)
 
     def measure(networks: ReLUMLP) -> dict[str, Tensor]:

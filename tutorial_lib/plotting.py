@@ -7,6 +7,7 @@ two standard errors; an exact law is a solid line, a bound dashed, a rate dotted
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullLocator
 
@@ -122,3 +123,13 @@ def plot_schemes(ax: Axes, x: Sequence[float], values: Mapping[str, Sequence[flo
             color=colour,
         )
     return ax
+
+
+def plot_images(axes: Sequence[Axes], images: Iterable[npt.ArrayLike], titles: Iterable[str]) -> Sequence[Axes]:
+    """Grey images, 0 white and 1 black on every axis alike, pixels as squares, a large title above each."""
+    for ax, image, title in zip(axes, images, titles, strict=True):
+        ax.imshow(np.squeeze(np.asarray(image)), cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
+        ax.set_title(title, fontsize=19)
+        ax.set(xticks=[], yticks=[])
+        ax.spines[:].set_visible(True)
+    return axes

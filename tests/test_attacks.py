@@ -1,0 +1,216 @@
+"""Attacks stay in their sets, never get worse, and reach the closed form where there is one."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from tutorial_lib.attacks import L2Ball, LinfBall, Masked, attack, expected, frequency, leave, reach
+from tutorial_lib.transformations import Transformations
+
+HALF = torch.zeros(4, 4, dtype=torch.bool)
+HALF[:, :2] = True
+SETS = {
+    "linf": LinfBall(0.2),
+    "l2": L2Ball(0.7),
+    "patch": Masked(LinfBall(1.0), HALF),
+    "masked l2": Masked(L2Ball(0.3), HALF),
+}
+
+
+def stream(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def random_images(count=6, seed=0):
+    return torch.rand(count, 1, 4, 4, generator=stream(seed), dtype=torch.float64)
+
+
+def classifier(seed=0):
+    """A small network with three classes and smooth, curved scores."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.Tanh(), nn.Linear(8, 3)).double()
+    for parameter in model.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=stream(seed + 1), dtype=torch.float64)
+    return model
+
+
+def size(within, perturbations):
+    """The norm of the set, written out."""
+    ball = within.ball if isinstance(within, Masked) else within
+    rows = perturbations.flatten(1)
+    return rows.abs().amax(dim=1) if isinstance(ball, LinfBall) else rows.square().sum(dim=1).sqrt()
+
+
+@pytest.mark.parametrize("within", SETS.values(), ids=SETS)
+@given(seed=st.integers(0, 1000), num_steps=st.integers(1, 10))
+def test_results_are_in_the_set_and_in_the_pixel_range(within, seed, num_steps):
+    images, classes = random_images(seed=seed), torch.tensor([0, 1, 2, 0, 1, 2])
+    found = attack(
+        leave(classifier(), classes), images, within, num_steps=num_steps, num_restarts=1, generator=stream(seed)
+    )
+    assert found.min() >= 0 and found.max() <= 1
+    assert (size(within, found - images) <= within.radius * (1 + 1e-12)).all()
+    if isinstance(within, Masked):
+        assert torch.equal(found[..., ~HALF], images[..., ~HALF])
+
+
+@pytest.mark.parametrize("within", SETS.values(), ids=SETS)
+@given(seed=st.integers(0, 1000))
+def test_projection_keeps_the_set_and_is_the_nearest_point(within, seed):
+    far = torch.randn(5, 1, 4, 4, generator=stream(seed), dtype=torch.float64)
+    near = within.project(far)
+    assert (size(within, near) <= within.radius * (1 + 1e-12)).all()
+    torch.testing.assert_close(within.project(near), near)
+    assert not isinstance(within, Masked) or not near[..., ~HALF].any()
+    # Nearest point of a convex set: the rest makes an obtuse angle with every way into the set.
+    inside = within.random(far, generator=stream(seed + 1))
+    torch.testing.assert_close(within.project(inside), inside)
+    assert (((far - near) * (inside - near)).flatten(1).sum(dim=1) <= 1e-12).all()
+
+
+@pytest.mark.parametrize("within", SETS.values(), ids=SETS)
+def test_no_perturbation_of_size_one_beats_the_steepest(within):
+    gradients = torch.randn(5, 1, 4, 4, generator=stream(), dtype=torch.float64)
+    steepest = within.steepest(gradients)
+    assert (size(within, steepest) <= 1 + 1e-12).all()
+    for seed in range(50):
+        other = within.random(gradients, generator=stream(seed)) / within.radius
+        assert ((gradients * steepest).flatten(1).sum(1) >= (gradients * other).flatten(1).sum(1)).all()
+
+
+def linear_scores(weights):
+    """A classifier with two classes and the scores <w, x> and 0."""
+    scores = nn.Linear(len(weights), 2, bias=False, dtype=torch.float64)
+    scores.weight.data = torch.stack([weights, torch.zeros_like(weights)])
+    return nn.Sequential(nn.Flatten(), scores)
+
+
+@pytest.mark.parametrize("num_restarts", [0, 2])
+def test_linear_scores_fall_as_far_as_the_dual_norm_allows(num_restarts):
+    weights = torch.randn(16, generator=stream(5), dtype=torch.float64)
+    model, classes = linear_scores(weights), torch.zeros(6, dtype=torch.long)
+    images = 0.5 + 0.1 * (random_images() - 0.5)  # far from the ends of the pixel range
+    clean = model(images)[:, 0]
+    by_hand = {LinfBall(0.2): 0.2 * weights.abs().sum(), L2Ball(0.3): 0.3 * weights.norm()}
+    by_hand[Masked(LinfBall(0.2), HALF)] = 0.2 * weights[HALF.flatten()].abs().sum()
+    for within, most in by_hand.items():
+        found = attack(leave(model, classes), images, within, num_restarts=num_restarts, generator=stream())
+        # A random start of the Euclidean ball turns towards the gradient only step by step.
+        tolerance = 1e-9 if num_restarts == 0 or not isinstance(within, L2Ball) else 1e-2
+        torch.testing.assert_close(clean - model(found)[:, 0], most.expand(6), rtol=tolerance, atol=0)
+
+
+def test_linear_scores_at_the_ends_of_the_pixel_range():
+    weights = torch.randn(16, generator=stream(5), dtype=torch.float64)
+    images = random_images()
+    model = linear_scores(weights)
+    found = attack(leave(model, torch.zeros(6, dtype=torch.long)), images, LinfBall(0.4), generator=stream())
+    torch.testing.assert_close(found, (images - 0.4 * weights.sign().reshape(4, 4)).clamp(0, 1))
+
+
+@pytest.mark.parametrize("within", SETS.values(), ids=SETS)
+def test_an_attack_is_never_weaker_than_its_start(within):
+    for seed in range(20):
+        # One coarse step overshoots often; then the image itself must come back.
+        images, objective = random_images(seed=seed), leave(classifier(seed), torch.tensor([0, 1, 2, 0, 1, 2]))
+        found = attack(objective, images, within, num_steps=1, generator=stream())
+        assert (objective(found) >= objective(images)).all()
+
+
+def test_more_starts_are_never_weaker():
+    images, objective = random_images(), leave(classifier(), torch.tensor([0, 1, 2, 0, 1, 2]))
+    one = attack(objective, images, LinfBall(0.3), num_steps=5, generator=stream())
+    more = attack(objective, images, LinfBall(0.3), num_steps=5, num_restarts=3, generator=stream())
+    assert (objective(more) >= objective(one)).all() and (objective(more) > objective(one)).any()
+
+
+def test_strength_grows_with_the_radius_on_average():
+    images, model = random_images(200), classifier()
+    classes = model(images).argmax(dim=1)
+    strength = [
+        leave(model, classes)(attack(leave(model, classes), images, LinfBall(radius), generator=stream())).mean().item()
+        for radius in (0.02, 0.05, 0.1, 0.2, 0.4)
+    ]
+    assert strength == sorted(strength) and strength[-1] > 4 * strength[0]
+
+
+def test_a_targeted_attack_reaches_and_an_untargeted_one_leaves():
+    images, model = random_images(50), classifier()
+    classes = model(images).argmax(dim=1)
+    targets = (classes + 1) % 3
+    reached = attack(reach(model, targets), images, LinfBall(0.6), generator=stream())
+    left = attack(leave(model, classes), images, LinfBall(0.6), generator=stream())
+    assert (model(reached).argmax(dim=1) == targets).double().mean() > 0.9
+    assert (model(left).argmax(dim=1) != classes).double().mean() > 0.9
+
+
+def test_the_expected_objective_is_the_mean_over_transformations():
+    images, objective = random_images(), reach(classifier(), torch.tensor([0, 1, 2, 0, 1, 2]))
+    still = expected(objective, Transformations(), num_transformations=3, generator=stream())
+    torch.testing.assert_close(still(images), objective(images))
+    turns = Transformations(max_angle=60, noise_std=0.1)
+    by_hand, same = stream(1), stream(1)
+    values = [objective(turns.sample(images, generator=by_hand)) for _ in range(4)]
+    found = expected(objective, turns, num_transformations=4, generator=same)(images)
+    torch.testing.assert_close(found, sum(values) / 4)
+
+
+def test_the_frequency_counts_answers_under_fresh_transformations():
+    images, model = random_images(), classifier()
+    answers = model(images).argmax(dim=1)
+    still = frequency(model, images, answers, Transformations(), num_transformations=3, generator=stream())
+    never = frequency(model, images, (answers + 1) % 3, Transformations(), num_transformations=3, generator=stream())
+    assert still.tolist() == [1.0] * 6 and never.tolist() == [0.0] * 6
+    turns, by_hand = Transformations(max_angle=180, noise_std=0.3), stream(2)
+    hits = [(model(turns.sample(images, generator=by_hand)).argmax(1) == answers).double() for _ in range(50)]
+    found = frequency(model, images, answers, turns, num_transformations=50, generator=stream(2))
+    torch.testing.assert_close(found, torch.stack(hits).mean(dim=0))
+    assert 0 < found.mean() < 1
+
+
+def test_attacks_follow_the_dtype_of_the_images():
+    images = random_images().float()
+    for within in SETS.values():
+        found = attack(
+            leave(classifier().float(), torch.zeros(6).long()), images, within, num_restarts=1, generator=stream()
+        )
+        assert found.dtype == torch.float32
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_attacks_follow_the_device_of_the_images():
+    images, model = random_images().cuda(), classifier().cuda()
+    for within in (LinfBall(0.2), L2Ball(0.7), Masked(LinfBall(1.0), HALF.cuda())):
+        objective = leave(model, torch.zeros(6, dtype=torch.long, device="cuda"))
+        turned = expected(objective, Transformations(max_angle=30), num_transformations=2, generator=stream())
+        assert attack(turned, images, within, num_restarts=1, generator=stream()).is_cuda
+
+
+@pytest.mark.parametrize("ball", [LinfBall, L2Ball])
+def test_a_radius_must_be_positive(ball):
+    with pytest.raises(ValueError, match="^radius must be a finite number > 0, got 0$"):
+        ball(0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"images": torch.rand(2, 4, 4)}, r"^images must have shape \(batch, channels, height, width\)"),
+        ({"images": torch.full((2, 1, 4, 4), 1.5)}, r"^images must .* be in \[0, 1\]"),
+        ({"images": torch.full((2, 1, 4, 4), float("nan"))}, r"^images must .* be in \[0, 1\]"),
+        ({"num_steps": 0}, "^num_steps must be an integer >= 1, got 0$"),
+        ({"num_restarts": -1}, "^num_restarts must be an integer >= 0, got -1$"),
+        ({"num_restarts": 2}, "^num_restarts needs a generator to draw the starts from, got None and 2$"),
+        ({"objective": lambda images: images.sum()}, r"^objective must give one number per image, got \(\) for 2$"),
+    ],
+)
+def test_bad_input_is_refused(change, message, as_a_reader):  # noqa: ARG001
+    settings = {"objective": lambda x: x.flatten(1).sum(1), "images": torch.rand(2, 1, 4, 4), "within": LinfBall(0.1)}
+    with pytest.raises(ValueError, match=message):
+        attack(**settings | change)
+
+
+def test_counts_must_be_at_least_one():
+    with pytest.raises(ValueError, match="^num_transformations must be an integer >= 1, got 0$"):
+        expected(lambda x: x, Transformations(), num_transformations=0, generator=stream())

@@ -1,0 +1,58 @@
+"""Verdicts: four words only, shown as a table, and kept exactly as the chapters show them."""
+
+import json
+
+import pytest
+
+from tools import verdicts as tool
+from tools.repository import notebook_paths
+from tutorial_lib.verdicts import VERDICTS, Verdict, Verdicts, stored_verdicts, table
+
+TEXT = {"claim": "a < b", "slides": "7", "about": "during training", "because": "only early", "evidence": "3 of 4"}
+
+
+def test_a_fifth_verdict_is_refused():
+    with pytest.raises(ValueError, match="^verdict must be one of .*not reproduced, got 'mostly holds'$"):
+        Verdict(**TEXT, verdict="mostly holds")
+
+
+@pytest.mark.parametrize("name", TEXT)
+def test_every_field_says_something(name):
+    with pytest.raises(ValueError, match=f"^{name} must say something, got ' '$"):
+        Verdict(**TEXT | {name: " "}, verdict="holds")
+
+
+def test_no_verdicts_are_no_table():
+    with pytest.raises(ValueError, match="^verdicts must hold at least one Verdict, got none$"):
+        Verdicts()
+
+
+def test_the_table_shows_every_field_and_escapes_it():
+    html = table({"Chapter 3": [Verdict(**TEXT, verdict="holds")]})
+    for text in ("a &lt; b", "slide 7; during training", "<strong>holds</strong>", "only early", "3 of 4", "Chapter 3"):
+        assert html.count(text) == 1
+
+
+@pytest.mark.parametrize(
+    "slides, words", [("7", "slide 7;"), ("8, 9", "slides 8, 9;"), ("16 to 18", "slides 16 to 18;")]
+)
+def test_several_slides_are_called_slides(slides, words):
+    verdict = Verdict(**TEXT | {"slides": slides}, verdict="holds")
+    assert words in table({"": [verdict]}) and words in Verdicts(verdict)._repr_mimebundle_()[0]["text/plain"]
+
+
+def test_a_notebook_stores_what_it_shows(tmp_path):
+    verdicts = [Verdict(**TEXT | {"claim": word}, verdict=word) for word in VERDICTS]
+    data, metadata = Verdicts(*verdicts)._repr_mimebundle_()
+    assert all(verdict.claim in data["text/plain"] and verdict.claim in data["text/html"] for verdict in verdicts)
+    cell = {"cell_type": "code", "outputs": [{"output_type": "execute_result", "data": data, "metadata": metadata}]}
+    path = tmp_path / "20_other.ipynb"
+    path.write_text(json.dumps({"cells": [{"cell_type": "markdown"}, cell]}))
+    assert [Verdict(**fields) for fields in tool.verdicts_of(path)] == verdicts
+    assert set(data) == {"text/html", "text/plain"}  # any other type makes the build of the book warn
+
+
+def test_the_package_holds_the_verdicts_of_the_chapters():
+    assert tool.FILE.read_text(encoding="utf-8") == tool.collected()
+    chapters = [path.stem for path in notebook_paths() if path.parent.name == "notebooks"]
+    assert list(stored_verdicts()) == [name for name in chapters if not name.startswith("14")]

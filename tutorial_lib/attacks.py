@@ -1,0 +1,210 @@
+"""Attacks: small changes of an image that a gradient finds, to change what a classifier answers.
+
+An attack makes an objective large within a set of allowed perturbations, by projected gradient
+ascent [MMSTV18]. Objectives and sets are chosen independently: the class to leave or to reach, now
+or in the mean over transformations [AEIK18]; a ball in the largest pixel change or in the Euclidean
+norm, everywhere or under a mask only [EEF+18].
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Generator, Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from tutorial_lib.arguments import require_at_least, require_positive
+from tutorial_lib.perturbations import uniform_in_ball
+from tutorial_lib.transformations import Transformations
+
+# One number per image of a fixed batch, to be made large.
+Objective = Callable[[Tensor], Tensor]
+Images = Float[Tensor, "batch channels height width"]
+
+
+def leave(model: nn.Module, classes: Int[Tensor, " batch"]) -> Objective:
+    """Return the objective of an untargeted attack: the cross entropy of the right classes."""
+    return lambda images: cross_entropy(model(images), classes, reduction="none")
+
+
+def reach(model: nn.Module, targets: Int[Tensor, " batch"]) -> Objective:
+    """Return the objective of a targeted attack: the logarithm of the probability of the targets."""
+    return lambda images: -cross_entropy(model(images), targets, reduction="none")
+
+
+def expected(
+    objective: Objective, transformations: Transformations, *, num_transformations: int, generator: Generator
+) -> Objective:
+    """Return the objective's mean over transformations, estimated afresh at each call [AEIK18].
+
+    Each image gets ``num_transformations`` of its own; gradient ascent on it is stochastic.
+    """
+    require_at_least(1, num_transformations=num_transformations)
+
+    def mean(images: Tensor) -> Tensor:
+        values = [objective(transformations.sample(images, generator=generator)) for _ in range(num_transformations)]
+        return torch.stack(values).mean(dim=0)
+
+    return mean
+
+
+@dataclass(frozen=True)
+class LinfBall:
+    """No pixel may change by more than ``radius``, in units of the pixel range [0, 1].
+
+    Of every set here: ``project`` gives the nearest allowed perturbations, ``steepest`` those of size 1
+    along which a linear function with these gradients grows most, ``random`` some allowed ones.
+    """
+
+    radius: float
+
+    def __post_init__(self) -> None:
+        """Refuse an empty ball."""
+        require_positive(radius=self.radius)
+
+    def project(self, perturbations: Images) -> Images:
+        """Clip each pixel."""
+        return perturbations.clamp(-self.radius, self.radius)
+
+    def steepest(self, gradients: Images) -> Images:
+        """Return the signs: every pixel moves by 1."""
+        return gradients.sign()
+
+    def random(self, like: Images, *, generator: Generator) -> Images:
+        """Return each pixel uniform in [-radius, radius]."""
+        draws = torch.rand(like.shape, generator=generator, device=generator.device, dtype=torch.float64).to(like)
+        return self.radius * (2 * draws - 1)
+
+
+@dataclass(frozen=True)
+class L2Ball:
+    """The Euclidean length over all pixels is at most ``radius``, in units of the pixel range [0, 1]."""
+
+    radius: float
+
+    def __post_init__(self) -> None:
+        """Refuse an empty ball."""
+        require_positive(radius=self.radius)
+
+    def project(self, perturbations: Images) -> Images:
+        """Shorten what is too long."""
+        return perturbations * (self.radius / _lengths(perturbations).clamp(min=self.radius))
+
+    def steepest(self, gradients: Images) -> Images:
+        """Return the gradients at length 1; a gradient of 0 stays 0."""
+        return gradients / _lengths(gradients).clamp(min=torch.finfo(gradients.dtype).tiny)
+
+    def random(self, like: Images, *, generator: Generator) -> Images:
+        """Return points uniform in the ball."""
+        return uniform_in_ball(like, radius=self.radius, generator=generator)
+
+
+def _lengths(images: Images) -> Float[Tensor, "batch 1 1 1"]:
+    lengths: Tensor = images.flatten(1).norm(dim=1)
+    return lengths.reshape(-1, 1, 1, 1)
+
+
+@dataclass(frozen=True)
+class Masked:
+    """The perturbations of ``ball`` that are 0 outside ``mask``: a sticker, as in [EEF+18].
+
+    With ``LinfBall(1)`` the pixels under the mask are free.
+    """
+
+    ball: LinfBall | L2Ball
+    mask: Bool[Tensor, "height width"]
+
+    @property
+    def radius(self) -> float:
+        """Radius of the ball."""
+        return self.ball.radius
+
+    def project(self, perturbations: Images) -> Images:
+        """Erase outside the mask, then project on the ball: nearest, since the balls are symmetric."""
+        return self.ball.project(perturbations * self.mask)
+
+    def steepest(self, gradients: Images) -> Images:
+        """Return the ball's direction for the gradient under the mask."""
+        return self.ball.steepest(gradients * self.mask)
+
+    def random(self, like: Images, *, generator: Generator) -> Images:
+        """Return random perturbations of the ball, erased outside the mask."""
+        return self.ball.random(like, generator=generator) * self.mask
+
+
+def attack(
+    objective: Objective,
+    images: Images,
+    within: LinfBall | L2Ball | Masked,
+    *,
+    num_steps: int = 40,
+    num_restarts: int = 0,
+    generator: Generator | None = None,
+) -> Images:
+    """Return images near ``images`` at which the objective is large, by projected gradient ascent [MMSTV18].
+
+    Starts: the image itself and ``num_restarts`` random points of the set, which need a ``generator``. A
+    step goes along the set's steepest direction and back into the set and the pixel range [0, 1]; its size
+    falls linearly from 5 radius / num_steps to 0. Of the image and the ends the one with the largest objective
+    is returned, so that the result is never worse than the image (in the mean, if the objective is random).
+    """
+    require_at_least(1, num_steps=num_steps)
+    require_at_least(0, num_restarts=num_restarts)
+    if images.ndim != 4 or len(images) == 0 or not bool(((images >= 0) & (images <= 1)).all()):
+        raise ValueError(f"images must have shape (batch, channels, height, width), be in [0, 1], got {images.shape}")
+    starts = [torch.zeros_like(images)]
+    if num_restarts > 0:
+        if generator is None:
+            raise ValueError(f"num_restarts needs a generator to draw the starts from, got None and {num_restarts}")
+        starts += [within.random(images, generator=generator) for _ in range(num_restarts)]
+    best, largest = images, _values(objective, images)
+    for start in starts:
+        end = _ascend(objective, images, within, start, num_steps)
+        values = _values(objective, end)
+        better = values > largest
+        best = torch.where(better.reshape(-1, 1, 1, 1), end, best)
+        largest = torch.where(better, values, largest)
+    return best
+
+
+def _values(objective: Objective, images: Tensor) -> Tensor:
+    with torch.no_grad():
+        values = objective(images)
+    if values.shape != (len(images),):
+        raise ValueError(f"objective must give one number per image, got {tuple(values.shape)} for {len(images)}")
+    return values
+
+
+def _ascend(
+    objective: Objective, images: Tensor, within: LinfBall | L2Ball | Masked, start: Tensor, num_steps: int
+) -> Tensor:
+    """Return the last point of one ascent."""
+    # Pixels in [0, 1] lie between the image and any point outside: clipping keeps a point in the set.
+    points = (images + within.project(start)).clamp(0, 1)
+    for step in range(num_steps):
+        points = points.detach().requires_grad_()
+        (gradients,) = torch.autograd.grad(objective(points).sum(), points)
+        size = 5 * within.radius / num_steps * (1 - step / num_steps)
+        moved = points.detach() - images + size * within.steepest(gradients)
+        points = (images + within.project(moved)).clamp(0, 1)
+    return points
+
+
+def frequency(
+    model: nn.Module,
+    images: Images,
+    classes: Int[Tensor, " batch"],
+    transformations: Transformations,
+    *,
+    num_transformations: int,
+    generator: Generator,
+) -> Float[Tensor, " batch"]:
+    """Return the fraction of fresh transformations under which each image is put into its class of ``classes``."""
+    require_at_least(1, num_transformations=num_transformations)
+    hits = torch.zeros(len(images), dtype=torch.float64, device=images.device)
+    with torch.no_grad():
+        for _ in range(num_transformations):
+            moved = transformations.sample(images, generator=generator)
+            hits += (model(moved).argmax(dim=1) == classes).double()
+    return hits / num_transformations

@@ -1,0 +1,132 @@
+r"""Random-feature regression: two-layer ReLU networks of which only the last layer is fitted.
+
+.. math:: f(x) = \frac1{\sqrt k}\sum_{j=1}^k a_j \max(\langle w_j, x\rangle, 0)
+
+The k directions w_j, uniform on the unit sphere, stay as drawn. f is linear in the outer weights a, and so is
+its gradient by x: every fit below is a convex problem. The fits are ``ReLUMLP`` of depth 2, for which
+``stability`` has gradients.
+"""
+
+from math import isfinite, sqrt
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from tutorial_lib.arguments import require_at_least, require_positive
+from tutorial_lib.initializations import LayerStds
+from tutorial_lib.models import ReLUMLP
+from tutorial_lib.perturbations import uniform_on_sphere
+from tutorial_lib.stability import input_jacobians
+
+# How near a share of the loss may come to 0 or 1: its inverse is a weight in a least-squares problem.
+_SMALLEST_SHARE = 1e-8
+
+
+def random_directions(*, num_features: int, input_dim: int, generator: Generator) -> Float[Tensor, "features dim"]:
+    """Return ``num_features`` independent directions, uniform on the unit sphere; float64 on the CPU."""
+    require_at_least(1, num_features=num_features, input_dim=input_dim)
+    return uniform_on_sphere(torch.empty(num_features, input_dim, dtype=torch.float64), generator=generator)
+
+
+def network(directions: Float[Tensor, "features dim"], outer: Float[Tensor, " features"]) -> ReLUMLP:
+    """Return f as a network of depth 2: input weights ``directions``, output weights ``outer`` over sqrt(k)."""
+    if directions.ndim != 2 or len(directions) == 0 or outer.shape != directions.shape[:1]:
+        shapes = f"{tuple(directions.shape)} and {tuple(outer.shape)}"
+        raise ValueError(f"directions and outer must have shapes (features, dim) and (features,), got {shapes}")
+    width, input_dim = directions.shape
+    sizes = {"input_dim": input_dim, "width": width, "depth": 2}
+    fitted = ReLUMLP(LayerStds(0, 0, 0), **sizes, output_divisor=sqrt(width), generator=Generator())
+    fitted.weights[0].data, fitted.weights[1].data = directions, outer.unsqueeze(0)
+    return fitted
+
+
+def minimum_norm_fit(
+    directions: Float[Tensor, "features dim"], x: Float[Tensor, "batch dim"], y: Float[Tensor, " batch"]
+) -> ReLUMLP:
+    r"""Return the least-squares fit whose outer weights have the smallest Euclidean norm: a = F^+ y.
+
+    F is the matrix of features, one row per row of x. With rank(F) = batch, which needs at least as many features
+    as rows, the fit interpolates: f(x_i) = y_i.
+    """
+    _require_data(directions, x, y)
+    features, labels = _features(directions, x)[0].cpu(), y.unsqueeze(1).cpu()
+    # By singular values: the default driver is wrong if a feature is 0 on all rows. CPU only, hence the moves.
+    outer = torch.linalg.lstsq(features, labels, driver="gelsd").solution.squeeze(1)
+    return network(directions, outer.to(x))
+
+
+def attacked_losses(
+    model: ReLUMLP, x: Float[Tensor, "batch dim"], y: Float[Tensor, " batch"], *, radius: float
+) -> Float[Tensor, " batch"]:
+    r"""Return the largest squared error of the linearized network in the ball of ``radius`` around each row.
+
+    .. math:: \max_{\|\delta\|\le r}(f(x) + \langle\nabla f(x),\delta\rangle - y)^2 = (|f(x)-y| + r\|\nabla f(x)\|)^2
+
+    Exact for f replaced by its tangent plane at x, by Cauchy and Schwarz; radius 0 is the squared error. The network
+    itself bends inside the ball, so this is neither an upper nor a lower bound for it.
+    """
+    _require_radius(radius)
+    gradients = input_jacobians(model, x).squeeze(-2).norm(dim=-1)
+    losses: Tensor = ((model(x).detach() - y).abs() + radius * gradients).square()
+    return losses
+
+
+def adversarial_fit(
+    directions: Float[Tensor, "features dim"],
+    x: Float[Tensor, "batch dim"],
+    y: Float[Tensor, " batch"],
+    *,
+    radius: float,
+    ridge: float,
+    num_steps: int,
+) -> ReLUMLP:
+    r"""Return the fit that minimizes the mean of ``attacked_losses`` + ridge ||a||^2, a convex problem.
+
+    With u the size of f(x) - y, v that of the gradient times radius, and a share s per row,
+
+    .. math:: (u + v)^2 = \min_{0<s<1}\Bigl(\frac{u^2}s + \frac{v^2}{1-s}\Bigr),\quad s = \frac u{u+v},
+
+    by Cauchy and Schwarz. A step solves the least-squares problem in a for the present shares, then
+    takes the best shares: no step makes the objective larger. Shares are kept 1e-8 away from 0 and 1.
+    """
+    _require_data(directions, x, y)
+    _require_radius(radius)
+    require_positive(ridge=ridge)
+    require_at_least(1, num_steps=num_steps)
+    features, slopes = _features(directions, x)
+    inner_products = directions @ directions.T
+    shares = torch.full_like(y, 0.5)
+    for _ in range(num_steps):
+        matrix = features.T @ (features / shares.unsqueeze(1))
+        gradients = slopes.T @ (slopes / (1 - shares).unsqueeze(1))
+        # In place: at many features the time goes into new matrices, not into products.
+        matrix.addcmul_(inner_products, gradients, value=radius**2).diagonal().add_(len(x) * ridge)
+        right = (features.T @ (y / shares)).unsqueeze(1)
+        outer = torch.cholesky_solve(right, torch.linalg.cholesky(matrix)).squeeze(1)
+        u = (features @ outer - y).abs()
+        v = radius * ((slopes * outer) @ directions).norm(dim=1)
+        shares = (u / (u + v)).nan_to_num(nan=0.5).clamp(_SMALLEST_SHARE, 1 - _SMALLEST_SHARE)
+    return network(directions, outer)
+
+
+def _features(directions: Tensor, x: Tensor) -> tuple[Float[Tensor, "batch features"], Float[Tensor, "batch features"]]:
+    """Features of each row, and the derivative of each feature along its own direction."""
+    signals = x @ directions.T / sqrt(len(directions))
+    return torch.relu(signals), (signals > 0).to(x) / sqrt(len(directions))
+
+
+def _require_radius(radius: float) -> None:
+    if not (isfinite(radius) and radius >= 0):
+        raise ValueError(f"radius must be a finite number >= 0, got {radius}")
+
+
+def _require_data(directions: Tensor, x: Tensor, y: Tensor) -> None:
+    if directions.ndim != 2 or x.ndim != 2 or len(x) == 0 or x.shape[1:] != directions.shape[1:]:
+        shapes = f"{tuple(directions.shape)} and {tuple(x.shape)}"
+        raise ValueError(f"directions and x must have shapes (features, dim) and (batch, dim), got {shapes}")
+    if y.shape != x.shape[:1]:
+        raise ValueError(f"y must have shape {tuple(x.shape[:1])}, one label per row of x, got {tuple(y.shape)}")
+    for name, values in (("x", x), ("y", y)):
+        if not bool(torch.isfinite(values).all()):
+            raise ValueError(f"{name} must be finite, got nan or infinity")

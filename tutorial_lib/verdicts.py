@@ -1,0 +1,86 @@
+"""Verdicts on the claims of the talk: each chapter shows its own, the last chapter shows them all.
+
+A chapter builds ``Verdicts`` from numbers it has just computed. The tool that stores the outputs of a
+chapter keeps them with the package as well, so that the last chapter types no number.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from html import escape
+from importlib.resources import files
+
+from tutorial_lib.arguments import require_member
+
+VERDICTS = ("holds", "holds under a condition", "not reproduced", "cannot hold as printed")
+# Where the metadata of an output holds the data behind its table. (A type of its own beside the HTML would
+# make the build of the book warn.)
+METADATA_KEY = "verdicts"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one claim.
+
+    ``about``: before, during or after training; ``because``: the condition, what was tried, or the
+    argument; ``evidence``: numbers of the chapter that show it.
+    """
+
+    claim: str
+    slides: str
+    about: str
+    verdict: str
+    because: str
+    evidence: str
+
+    def __post_init__(self) -> None:
+        """Refuse a fifth verdict and empty words."""
+        require_member(VERDICTS, verdict=self.verdict)
+        for name, text in asdict(self).items():
+            if not text.strip():
+                raise ValueError(f"{name} must say something, got {text!r}")
+
+
+class Verdicts:
+    """A table of verdicts, which a notebook shows as it is."""
+
+    def __init__(self, *verdicts: Verdict) -> None:
+        """Take at least one verdict."""
+        if not verdicts:
+            raise ValueError("verdicts must hold at least one Verdict, got none")
+        self.verdicts = verdicts
+
+    def _repr_mimebundle_(self, **_settings: object) -> tuple[dict[str, str], dict[str, object]]:
+        lines = [f"{v.claim} ({_place(v)}): {v.verdict}: {v.because} [{v.evidence}]" for v in self.verdicts]
+        data = {"text/html": table({"": self.verdicts}), "text/plain": "\n".join(lines)}
+        return data, {METADATA_KEY: [asdict(verdict) for verdict in self.verdicts]}
+
+
+def table(verdicts: Mapping[str, Sequence[Verdict]]) -> str:
+    """Return one HTML table of verdicts, with a chapter's name above those of the chapter."""
+    return (
+        '<div role="region" aria-label="Verdicts" tabindex="0" style="overflow-x: auto">'
+        '<table class="verdicts"><thead><tr><th scope="col">Claim</th><th scope="col">Verdict</th>'
+        '<th scope="col">Condition or reason</th><th scope="col">Measured</th></tr></thead>'
+        f"<tbody>{''.join(row for name, some in verdicts.items() for row in _rows(name, some))}</tbody></table></div>"
+    )
+
+
+def _place(verdict: Verdict) -> str:
+    slides = "slide" if verdict.slides.isdigit() else "slides"
+    return f"{slides} {verdict.slides}; {verdict.about}"
+
+
+def _rows(name: str, verdicts: Iterable[Verdict]) -> Iterable[str]:
+    if name:
+        yield f'<tr><th scope="rowgroup" colspan="4">{escape(name)}</th></tr>'
+    for verdict in verdicts:
+        claim = f"{escape(verdict.claim)}<br><small>{escape(_place(verdict))}</small>"
+        cells = [claim, f"<strong>{verdict.verdict}</strong>", escape(verdict.because), escape(verdict.evidence)]
+        yield "<tr>" + "".join(f'<td style="text-align: left">{cell}</td>' for cell in cells) + "</tr>"
+
+
+def stored_verdicts() -> dict[str, list[Verdict]]:
+    """Return the verdicts of all chapters, by the name of the chapter's file, in the order of the book."""
+    text = (files("tutorial_lib") / "results" / "verdicts.json").read_text(encoding="utf-8")
+    return {chapter: [Verdict(**verdict) for verdict in some] for chapter, some in json.loads(text).items()}
