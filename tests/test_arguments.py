@@ -5,7 +5,7 @@ from math import inf, nan
 import numpy as np
 import pytest
 
-from tutorial_lib.arguments import require_at_least, require_depth, require_member, require_positive
+from tutorial_lib.arguments import require_at_least, require_depth, require_member, require_positive, require_shape
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,8 @@ from tutorial_lib.arguments import require_at_least, require_depth, require_memb
         (lambda: require_positive(radius=-0.5), r"^radius must be a finite number > 0, got -0\.5$"),
         (lambda: require_positive(radius=nan), r"^radius must be a finite number > 0, got nan$"),
         (lambda: require_positive(radius=inf), r"^radius must be a finite number > 0, got inf$"),
+        (lambda: require_shape((2, 3), x=(2, 3), y=(3, 2)), r"^y must have shape \(2, 3\), got \(3, 2\)$"),
+        (lambda: require_shape([4], y=[4, 1]), r"^y must have shape \(4,\), got \(4, 1\)$"),
         (
             lambda: require_member(("ntk", "he"), scheme="glorot"),
             r"^scheme must be one of he, ntk, got 'glorot'$",

@@ -77,6 +77,20 @@ def test_no_perturbation_of_size_one_beats_the_steepest(within):
     for seed in range(50):
         other = within.random(gradients, generator=stream(seed)) / within.radius
         assert ((gradients * steepest).flatten(1).sum(1) >= (gradients * other).flatten(1).sum(1)).all()
+    assert not within.steepest(torch.zeros_like(gradients)).any()
+
+
+@pytest.mark.parametrize("within", SETS.values(), ids=SETS)
+def test_random_perturbations_fill_their_set(within):
+    draws = within.random(random_images(2000), generator=stream())
+    allowed = within.mask if isinstance(within, Masked) else torch.ones(4, 4, dtype=torch.bool)
+    assert not draws[..., ~allowed].any()
+    sizes, pixels = size(within, draws), draws[..., allowed]
+    assert sizes.max() > 0.7 * within.radius
+    # Every pixel goes both ways: 2000 draws, each symmetric around 0.
+    assert (pixels.mean(dim=(0, 1)).abs() < 4 * pixels.std(dim=(0, 1)) / 2000**0.5).all()
+    if isinstance(within, LinfBall):  # uniform on [-0.2, 0.2]
+        assert abs(pixels.std() - 0.2 / 3**0.5) < 0.001
 
 
 def linear_scores(weights):
@@ -107,6 +121,14 @@ def test_linear_scores_at_the_ends_of_the_pixel_range():
     model = linear_scores(weights)
     found = attack(leave(model, torch.zeros(6, dtype=torch.long)), images, LinfBall(0.4), generator=stream())
     torch.testing.assert_close(found, (images - 0.4 * weights.sign().reshape(4, 4)).clamp(0, 1))
+
+
+def test_steps_shrink_so_that_a_maximum_inside_the_set_is_found():
+    images = 0.5 + 0.1 * (random_images() - 0.5)
+    goals = images + 0.05 * torch.randn(images.shape, generator=stream(3), dtype=torch.float64).clamp(-3, 3)
+    found = attack(lambda z: -(z - goals).square().flatten(1).sum(dim=1), images, LinfBall(0.2), num_steps=100)
+    # Steps begin at 5 * 0.2 / 100 = 0.01 and end at 0.0001.
+    assert (found - goals).abs().max() < 0.002
 
 
 @pytest.mark.parametrize("within", SETS.values(), ids=SETS)
@@ -181,7 +203,7 @@ def test_attacks_follow_the_dtype_of_the_images():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_attacks_follow_the_device_of_the_images():
     images, model = random_images().cuda(), classifier().cuda()
-    for within in (LinfBall(0.2), L2Ball(0.7), Masked(LinfBall(1.0), HALF.cuda())):
+    for within in (*SETS.values(), Masked(LinfBall(1.0), HALF.cuda())):
         objective = leave(model, torch.zeros(6, dtype=torch.long, device="cuda"))
         turned = expected(objective, Transformations(max_angle=30), num_transformations=2, generator=stream())
         assert attack(turned, images, within, num_restarts=1, generator=stream()).is_cuda
@@ -196,13 +218,22 @@ def test_a_radius_must_be_positive(ball):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"images": torch.rand(2, 4, 4)}, r"^images must have shape \(batch, channels, height, width\)"),
-        ({"images": torch.full((2, 1, 4, 4), 1.5)}, r"^images must .* be in \[0, 1\]"),
-        ({"images": torch.full((2, 1, 4, 4), float("nan"))}, r"^images must .* be in \[0, 1\]"),
+        ({"images": torch.rand(2, 4, 4)}, r"^images .* \(batch, channels, height, width\), got \(2, 4, 4\)$"),
+        ({"images": torch.rand(0, 1, 4, 4)}, r"^images .* got \(0, 1, 4, 4\)$"),
+        ({"images": torch.full((2, 1, 4, 4), 1.5)}, r"^images must be in \[0, 1\], got pixels from 1.5 to 1.5$"),
+        ({"images": torch.full((2, 1, 4, 4), float("nan"))}, r"^images must .* got pixels from nan to nan$"),
+        ({"within": Masked(LinfBall(1), HALF[:3])}, r"^mask must have shape \(4, 4\), got \(3, 4\)$"),
         ({"num_steps": 0}, "^num_steps must be an integer >= 1, got 0$"),
         ({"num_restarts": -1}, "^num_restarts must be an integer >= 0, got -1$"),
         ({"num_restarts": 2}, "^num_restarts needs a generator to draw the starts from, got None and 2$"),
-        ({"objective": lambda images: images.sum()}, r"^objective must give one number per image, got \(\) for 2$"),
+        (
+            {"objective": lambda images: images.sum()},
+            r"^objective must give 2 numbers, one per image, got shape \(\) with 0 nan$",
+        ),
+        (
+            {"objective": lambda images: images.flatten(1).sum(1) * torch.nan},
+            r"^objective must give 2 numbers, one per image, got shape \(2,\) with 2 nan$",
+        ),
     ],
 )
 def test_bad_input_is_refused(change, message, as_a_reader):  # noqa: ARG001
@@ -212,5 +243,24 @@ def test_bad_input_is_refused(change, message, as_a_reader):  # noqa: ARG001
 
 
 def test_counts_must_be_at_least_one():
+    settings = {"num_transformations": 0, "generator": stream()}
     with pytest.raises(ValueError, match="^num_transformations must be an integer >= 1, got 0$"):
-        expected(lambda x: x, Transformations(), num_transformations=0, generator=stream())
+        expected(lambda x: x, Transformations(), **settings)
+    with pytest.raises(ValueError, match="^num_transformations must be an integer >= 1, got 0$"):
+        frequency(classifier(), random_images(), torch.zeros(6).long(), Transformations(), **settings)
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_every_image_needs_a_class(count, as_a_reader):  # noqa: ARG001
+    images, model, classes = random_images(), classifier(), torch.zeros(count, dtype=torch.long)
+    refused = rf" must have shape \(6,\), got \({count},\)$"
+    with pytest.raises(ValueError, match="^classes" + refused):
+        leave(model, classes)(images)
+    with pytest.raises(ValueError, match="^targets" + refused):
+        reach(model, classes)(images)
+    with pytest.raises(ValueError, match="^classes" + refused):
+        frequency(model, images, classes, Transformations(), num_transformations=2, generator=stream())
+
+
+def test_sets_with_masks_can_be_compared():
+    assert Masked(LinfBall(1.0), HALF) != Masked(LinfBall(1.0), ~HALF)

@@ -24,6 +24,16 @@ def test_weights_have_he_variance_and_biases_are_zero(generator):
     assert abs(model[0].weight.var().item() * 50 / 2 - 1) < 0.05
     assert abs(model[1].weight.var().item() * 45 / 2 - 1) < 0.07
     assert not model[0].bias.any() and not model[1].bias.any()
+    # Normal: 4.6 percent lie beyond two standard deviations, known to 0.15 percent.
+    beyond = (model[0].weight.abs() > 2 * (2 / 50) ** 0.5).double().mean()
+    assert abs(beyond - 0.0455) < 4 * 0.0015
+
+
+def test_draws_do_not_depend_on_the_dtype_of_the_layers():
+    single, double = nn.Linear(50, 4), nn.Linear(50, 4).double()
+    for layer in (single, double):
+        initialize_(layer, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(single.weight, double.weight.float())
 
 
 def trained(model, **changes):
@@ -75,11 +85,28 @@ def test_one_step_is_one_step_of_adam():
         torch.testing.assert_close(mine, by_hand, rtol=0, atol=1e-4)
 
 
+def test_epochs_are_adam_on_batches_of_a_new_order_each():
+    model, again, data = network(), network(), load_images(num_train=40, num_test=1)
+    settings = {"transformations": Transformations(), "generator": torch.Generator().manual_seed(3)}
+    train_classifier(model, data.train_images, data.train_classes, num_epochs=2, batch_size=16, **settings)
+    optimizer, order = torch.optim.Adam(again.parameters(), lr=2e-3), torch.Generator().manual_seed(3)
+    for _ in range(2):
+        shuffled = torch.randperm(40, generator=order)
+        for rows in (shuffled[:16], shuffled[16:32], shuffled[32:]):
+            again.zero_grad()
+            nn.functional.cross_entropy(again(data.train_images[rows]), data.train_classes[rows]).backward()
+            optimizer.step()
+    for mine, by_hand in zip(model.parameters(), again.parameters(), strict=True):
+        torch.testing.assert_close(mine, by_hand)
+
+
 def test_bad_input_is_refused(as_a_reader):  # noqa: ARG001
     data = load_images(num_train=20, num_test=1)
     settings = {"transformations": Transformations(), "generator": torch.Generator()}
-    with pytest.raises(ValueError, match="^classes must have one entry for each of 20 images, got 19$"):
+    with pytest.raises(ValueError, match=r"^classes must have shape \(20,\), got \(19,\)$"):
         train_classifier(network(), data.train_images, data.train_classes[1:], num_epochs=1, **settings)
+    with pytest.raises(ValueError, match="^images must hold at least one image, got none$"):
+        train_classifier(network(), data.train_images[:0], data.train_classes[:0], num_epochs=1, **settings)
     with pytest.raises(ValueError, match="^num_epochs must be an integer >= 1, got 0$"):
         train_classifier(network(), data.train_images, data.train_classes, num_epochs=0, **settings)
     with pytest.raises(FloatingPointError, match="^training diverged in epoch .*: lower learning_rate$"):

@@ -114,10 +114,10 @@ def test_mnist_comes_with_the_package(monkeypatch):
     monkeypatch.setattr(sklearn.datasets, "fetch_openml", None)
     split = load("mnist", num_train=900, num_test=124, task="ten")
     assert split.train_x.shape == (900, 784)
-    # Each image lies closest to the mean of its own class far more often than by chance.
+    # Real digits: most images lie closest to the mean of their own class.
     means = torch.stack([split.train_x[split.train_y[:, digit] == 1].mean(dim=0) for digit in range(10)])
     nearest = torch.cdist(split.test_x, means).argmin(dim=1)
-    assert (nearest == split.test_y.argmax(dim=1)).sum() == 98
+    assert (nearest == split.test_y.argmax(dim=1)).sum() > 90
 
 
 def test_bundled_rows_are_the_first_of_the_shuffle_of_all(tmp_path, monkeypatch):
@@ -132,6 +132,17 @@ def test_bundled_rows_are_the_first_of_the_shuffle_of_all(tmp_path, monkeypatch)
     with np.load(tmp_path / "rows.npz") as written:
         np.testing.assert_array_equal(written["pixels"], pixels[order])
         np.testing.assert_array_equal(written["classes"], classes[order])
+
+
+def test_pixels_of_mnist_are_in_the_unit_interval_whether_bundled_or_downloaded(monkeypatch):
+    bundled = load_images("mnist", num_train=20, num_test=5)
+    assert bundled.train_images.shape == (20, 1, 28, 28)
+    pixels = np.tile(np.arange(0, 256, 17), (12, 1))
+    bunch = SimpleNamespace(data=pixels, target=np.array(["3"] * 12))
+    monkeypatch.setattr("tutorial_lib.data.BUNDLED", {})
+    monkeypatch.setattr(sklearn.datasets, "fetch_openml", lambda *_, **__: bunch)
+    for images in (bundled, load_images("mnist", num_train=10, num_test=2)):
+        assert images.train_images.min() == 0 and images.train_images.max() == 1
 
 
 def test_images_are_the_rows_before_scaling():

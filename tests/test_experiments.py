@@ -20,7 +20,7 @@ from tutorial_lib.initializations import INITIALIZATIONS, he, lecun
 from tutorial_lib.laziness import lazy_ratio
 from tutorial_lib.randomness import random_stream
 from tutorial_lib.stability import perturbation_stability
-from tutorial_lib.training import HALF_SQUARE, Loss, learning_rate, train
+from tutorial_lib.training import CROSS_ENTROPY, HALF_SQUARE, Loss, learning_rate, train
 
 
 def inputs(generator):
@@ -155,6 +155,14 @@ def test_rows_of_batches_are_training_by_hand_with_the_loss_of_all_rows(task):
     assert isclose(row.loss.mean, squares.mean().item(), rel_tol=1e-4)
     assert row.stability.num_draws == 5
     assert isclose(row.stability.mean, perturbation_stability(networks, split.test_x).mean, rel_tol=1e-4)
+
+
+def test_the_loss_of_a_row_is_the_one_trained_on():
+    split, sizes = load(num_train=40, num_test=30, task="ten"), {"width": 12, "depth": 3, "num_networks": 5}
+    row, _ = trained_rows("he", split, **sizes, record_at=[0, 1], loss=CROSS_ENTROPY)
+    outputs = random_networks("he", input_dim=64, **sizes, output_dim=10)(split.train_x)
+    by_hand = torch.nn.functional.cross_entropy(outputs.flatten(0, 1), split.train_y.argmax(dim=1).repeat(5))
+    assert isclose(row.loss.mean, by_hand.item(), rel_tol=1e-9)
 
 
 def test_a_seed_has_one_order_of_batches_whatever_else_is_asked():

@@ -177,6 +177,31 @@ def test_the_dtype_of_the_data_is_kept(generator):
         assert fitted(x).dtype == torch.float32
 
 
+def test_a_row_on_which_nothing_can_be_lost_changes_nothing_but_the_mean(generator):
+    directions, x, y = problem(generator, 20)
+    settings = {"radius": 0.2, "num_steps": 5}
+    alone = adversarial_fit(directions, x, y, ridge=RIDGE, **settings)
+    # At x = 0 every f and its gradient are 0: neither part of the loss has a share.
+    x, y = torch.cat([x, torch.zeros(1, DIM).double()]), torch.cat([y, torch.zeros(1).double()])
+    fitted = adversarial_fit(directions, x, y, ridge=RIDGE * ROWS / (ROWS + 1), **settings)
+    assert torch.allclose(fitted.weights[1], alone.weights[1])
+
+
+@pytest.mark.parametrize("radius", [0, 1e-8, 0.1])
+def test_float32_data_give_the_fit_of_float64(radius, generator):
+    directions, x, y = (tensor.float() for tensor in problem(generator, 20))
+    settings = {"radius": radius, "ridge": RIDGE, "num_steps": 5}
+    exact = adversarial_fit(directions.double(), x.double(), y.double(), **settings)(x.double())
+    assert torch.allclose(adversarial_fit(directions, x, y, **settings)(x).double(), exact, atol=1e-5)
+
+
+def test_a_network_owns_its_weights(generator):
+    directions, x, y = problem(generator, 20)
+    before = directions.clone()
+    minimum_norm_fit(directions, x, y).weights[0].data.zero_()
+    assert torch.equal(directions, before)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -208,3 +233,5 @@ def test_bad_weights_and_bad_counts_are_named(generator, as_a_reader):  # noqa: 
         attacked_losses(minimum_norm_fit(directions, x, y), x, y, radius=-1)
     with pytest.raises(ValueError, match="one label per row"):
         minimum_norm_fit(directions, x, y[:3])
+    with pytest.raises(ValueError, match=r"^y must have shape \(12,\), one label per row of x, got \(12, 1\)$"):
+        attacked_losses(minimum_norm_fit(directions, x, y), x, y.unsqueeze(1), radius=0.1)

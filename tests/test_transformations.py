@@ -80,6 +80,50 @@ def test_angles_are_uniform_up_to_the_largest(generator):
     assert abs(angles.mean()) < 4 * 0.39 and abs(angles.std() - 30 / 3**0.5) < 1
 
 
+def centre_and_size(images):
+    """Centroid to the right and downwards, and the square root of the mass, of each image."""
+    mass, places = images.sum(dim=(1, 2, 3)), torch.arange(images.shape[2], dtype=images.dtype)
+    right, down = ((images.sum(dim=axes) * places).sum(dim=1) / mass for axes in ((1, 2), (1, 3)))
+    return right - places.mean(), down - places.mean(), mass.sqrt()
+
+
+def test_shifts_are_uniform_along_each_axis_and_independent(generator):
+    spot = torch.zeros(2000, 1, 41, 41, dtype=torch.float64)
+    spot[:, :, 19:22, 19:22] = 1
+    right, down, _ = centre_and_size(Transformations(max_shift=0.5).sample(spot, generator=generator))
+    for shift in (right / 20.5, down / 20.5):
+        # Uniform on [-0.5, 0.5]: the standard error of the mean is 0.0065, of the standard deviation 0.003.
+        assert 0.49 < shift.abs().max() < 0.51
+        assert abs(shift.mean()) < 4 * 0.0065 and abs(shift.std() - 0.5 / 3**0.5) < 4 * 0.003
+    assert abs(torch.corrcoef(torch.stack([right, down]))[0, 1]) < 4 / 2000**0.5
+
+
+def test_scales_are_uniform_and_leave_the_centre(generator):
+    square = torch.zeros(2000, 1, 41, 41, dtype=torch.float64)
+    square[:, :, 11:30, 11:30] = 1
+    right, down, sizes = centre_and_size(Transformations(max_scale=0.5).sample(square, generator=generator))
+    scales = sizes / 19
+    assert right.abs().max() < 1e-6 and down.abs().max() < 1e-6
+    # Uniform on [0.5, 1.5], as above; interpolation changes sizes by less than 0.03.
+    assert 0.46 < scales.min() < 0.54 and 1.46 < scales.max() < 1.54
+    assert abs(scales.mean() - 1) < 4 * 0.0065 and abs(scales.std() - 0.5 / 3**0.5) < 4 * 0.003
+
+
+def test_angle_shifts_and_scale_are_independent(generator, monkeypatch):
+    drawn = {}
+    monkeypatch.setattr("tutorial_lib.transformations.move", lambda images, **amounts: drawn.update(amounts) or images)
+    everything = Transformations(max_angle=20, max_shift=0.2, max_scale=0.1)
+    everything.sample(torch.zeros(2000, 1, 2, 2, dtype=torch.float64), generator=generator)
+    amounts = torch.stack([drawn["angles"], *drawn["shifts"].T, drawn["scales"]])
+    assert (torch.corrcoef(amounts) - torch.eye(4)).abs().max() < 4 / 2000**0.5
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 4, 8), (0, 1, 4, 4), (1, 4, 4)])
+def test_images_must_be_square(shape, as_a_reader):  # noqa: ARG001
+    with pytest.raises(ValueError, match=r"^images must be square, of shape .*side, side\), got \("):
+        moved(torch.zeros(shape))
+
+
 def test_the_same_generator_gives_the_same_images_and_gradients_flow(images):
     everything = Transformations(max_angle=20, max_shift=0.2, max_scale=0.1, noise_std=0.05)
     first = everything.sample(images, generator=torch.Generator().manual_seed(1))

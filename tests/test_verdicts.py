@@ -16,6 +16,20 @@ def test_a_fifth_verdict_is_refused():
         Verdict(**TEXT, verdict="mostly holds")
 
 
+def test_an_unknown_owner_is_refused():
+    with pytest.raises(ValueError, match="^whose must be one of book, cited, reading, talk, got 'mine'$"):
+        Verdict(**TEXT, verdict="holds", whose="mine")
+
+
+def test_the_table_says_whose_claim_it_is_unless_it_is_the_talks():
+    htmls = [table({"": [Verdict(**TEXT, verdict="holds", whose=whose)]}) for whose in ("talk", "reading", "cited")]
+    assert [("our reading" in html, "cited work" in html) for html in htmls] == [
+        (False, False),
+        (True, False),
+        (False, True),
+    ]
+
+
 @pytest.mark.parametrize("name", TEXT)
 def test_every_field_says_something(name):
     with pytest.raises(ValueError, match=f"^{name} must say something, got ' '$"):
@@ -31,6 +45,13 @@ def test_the_table_shows_every_field_and_escapes_it():
     html = table({"Chapter 3": [Verdict(**TEXT, verdict="holds")]})
     for text in ("a &lt; b", "slide 7; during training", "<strong>holds</strong>", "only early", "3 of 4", "Chapter 3"):
         assert html.count(text) == 1
+
+
+def test_no_text_becomes_markup():
+    verdict = Verdict(**{name: f"<{name}>" for name in TEXT}, verdict="holds")
+    html = table({"<chapter>": [verdict]})
+    for name in (*TEXT, "chapter"):
+        assert f"<{name}>" not in html and f"&lt;{name}&gt;" in html
 
 
 @pytest.mark.parametrize(

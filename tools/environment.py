@@ -34,11 +34,13 @@ def main(folder: Path) -> None:
     stamp.unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
     print(f"Creating {folder} from requirements.txt: about 1.5 GB with torch's CPU build.", flush=True)
+    # Not the Python of this very folder, which an activated environment would name and which is gone now.
+    outside = getattr(sys, "_base_executable", sys.executable)
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
     pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
     # The font cache of matplotlib is built now, so that no notebook prints a message about it.
     steps = {
-        "creating it": [sys.executable, "-m", "venv", str(folder)],
+        "creating it": [outside, "-m", "venv", str(folder)],
         "installing requirements.txt": [*pip, "install", "-r", "requirements.txt"],
         "installing tutorial_lib": [*pip, "install", "--no-deps", "--no-build-isolation", "--editable", "."],
         "loading matplotlib": [str(python), "-c", "import matplotlib.font_manager"],

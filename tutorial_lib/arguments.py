@@ -1,6 +1,6 @@
 """Checks of arguments: every message names the argument, its value and what is allowed."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from math import isfinite
 from numbers import Integral, Real
 
@@ -29,6 +29,13 @@ def require_positive(**arguments: float) -> None:
             raise TypeError(f"{name} must be a finite number > 0, got {value!r}")
         if not (isfinite(value) and value > 0):
             raise ValueError(f"{name} must be a finite number > 0, got {value}")
+
+
+def require_shape(shape: Sequence[int], **shapes: Sequence[int]) -> None:
+    """Raise unless the shape of every named tensor is ``shape``."""
+    for name, value in shapes.items():
+        if tuple(value) != tuple(shape):
+            raise ValueError(f"{name} must have shape {tuple(shape)}, got {tuple(value)}")
 
 
 def require_member(allowed: Collection[str], **arguments: str) -> None:

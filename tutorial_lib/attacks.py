@@ -1,9 +1,8 @@
 """Attacks: small changes of an image that a gradient finds, to change what a classifier answers.
 
-An attack makes an objective large within a set of allowed perturbations, by projected gradient
-ascent [MMSTV18]. Objectives and sets are chosen independently: the class to leave or to reach, now
-or in the mean over transformations [AEIK18]; a ball in the largest pixel change or in the Euclidean
-norm, everywhere or under a mask only [EEF+18].
+An attack makes an objective large within a set of perturbations, by projected gradient ascent [MMSTV18].
+Both are chosen independently: the class to leave or to reach, now or in the mean over transformations
+[AEIK18]; a ball in the largest pixel change or in the Euclidean norm, all over or under a mask [EEF+18].
 """
 
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from tutorial_lib.arguments import require_at_least, require_positive
+from tutorial_lib.arguments import require_at_least, require_positive, require_shape
 from tutorial_lib.perturbations import uniform_in_ball
 from tutorial_lib.transformations import Transformations
 
@@ -25,12 +24,17 @@ Images = Float[Tensor, "batch channels height width"]
 
 def leave(model: nn.Module, classes: Int[Tensor, " batch"]) -> Objective:
     """Return the objective of an untargeted attack: the cross entropy of the right classes."""
-    return lambda images: cross_entropy(model(images), classes, reduction="none")
+    return lambda images: _cross_entropies(model, images, "classes", classes)
 
 
 def reach(model: nn.Module, targets: Int[Tensor, " batch"]) -> Objective:
     """Return the objective of a targeted attack: the logarithm of the probability of the targets."""
-    return lambda images: -cross_entropy(model(images), targets, reduction="none")
+    return lambda images: -_cross_entropies(model, images, "targets", targets)
+
+
+def _cross_entropies(model: nn.Module, images: Tensor, name: str, classes: Tensor) -> Tensor:
+    require_shape([len(images)], **{name: classes.shape})
+    return cross_entropy(model(images), classes, reduction="none")
 
 
 def expected(
@@ -105,9 +109,9 @@ def _lengths(images: Images) -> Float[Tensor, "batch 1 1 1"]:
     return lengths.reshape(-1, 1, 1, 1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # tensors do not compare to one truth value
 class Masked:
-    """The perturbations of ``ball`` that are 0 outside ``mask``: a sticker, as in [EEF+18].
+    """The perturbations of ``ball`` that are 0 outside ``mask``, where it is False: a sticker, as in [EEF+18].
 
     With ``LinfBall(1)`` the pixels under the mask are free.
     """
@@ -122,15 +126,19 @@ class Masked:
 
     def project(self, perturbations: Images) -> Images:
         """Erase outside the mask, then project on the ball: nearest, since the balls are symmetric."""
-        return self.ball.project(perturbations * self.mask)
+        return self.ball.project(self._erased(perturbations))
 
     def steepest(self, gradients: Images) -> Images:
         """Return the ball's direction for the gradient under the mask."""
-        return self.ball.steepest(gradients * self.mask)
+        return self.ball.steepest(self._erased(gradients))
 
     def random(self, like: Images, *, generator: Generator) -> Images:
         """Return random perturbations of the ball, erased outside the mask."""
-        return self.ball.random(like, generator=generator) * self.mask
+        return self._erased(self.ball.random(like, generator=generator))
+
+    def _erased(self, images: Images) -> Images:
+        require_shape(images.shape[2:], mask=self.mask.shape)
+        return images * self.mask.to(images.device)
 
 
 def attack(
@@ -147,12 +155,14 @@ def attack(
     Starts: the image itself and ``num_restarts`` random points of the set, which need a ``generator``. A
     step goes along the set's steepest direction and back into the set and the pixel range [0, 1]; its size
     falls linearly from 5 radius / num_steps to 0. Of the image and the ends the one with the largest objective
-    is returned, so that the result is never worse than the image (in the mean, if the objective is random).
+    is returned, so that the result is never worse than the image (if the objective is random: as measured once).
     """
     require_at_least(1, num_steps=num_steps)
     require_at_least(0, num_restarts=num_restarts)
-    if images.ndim != 4 or len(images) == 0 or not bool(((images >= 0) & (images <= 1)).all()):
-        raise ValueError(f"images must have shape (batch, channels, height, width), be in [0, 1], got {images.shape}")
+    if images.ndim != 4 or len(images) == 0:
+        raise ValueError(f"images must have shape (batch, channels, height, width), got {tuple(images.shape)}")
+    if not bool(((images >= 0) & (images <= 1)).all()):
+        raise ValueError(f"images must be in [0, 1], got pixels from {images.min():g} to {images.max():g}")
     starts = [torch.zeros_like(images)]
     if num_restarts > 0:
         if generator is None:
@@ -171,8 +181,9 @@ def attack(
 def _values(objective: Objective, images: Tensor) -> Tensor:
     with torch.no_grad():
         values = objective(images)
-    if values.shape != (len(images),):
-        raise ValueError(f"objective must give one number per image, got {tuple(values.shape)} for {len(images)}")
+    if values.shape != (len(images),) or bool(values.isnan().any()):
+        got = f"shape {tuple(values.shape)} with {int(values.isnan().sum())} nan"
+        raise ValueError(f"objective must give {len(images)} numbers, one per image, got {got}")
     return values
 
 
@@ -202,9 +213,8 @@ def frequency(
 ) -> Float[Tensor, " batch"]:
     """Return the fraction of fresh transformations under which each image is put into its class of ``classes``."""
     require_at_least(1, num_transformations=num_transformations)
-    hits = torch.zeros(len(images), dtype=torch.float64, device=images.device)
+    require_shape([len(images)], classes=classes.shape)
     with torch.no_grad():
-        for _ in range(num_transformations):
-            moved = transformations.sample(images, generator=generator)
-            hits += (model(moved).argmax(dim=1) == classes).double()
-    return hits / num_transformations
+        samples = (transformations.sample(images, generator=generator) for _ in range(num_transformations))
+        hits = torch.stack([model(moved).argmax(dim=1) == classes for moved in samples])
+    return hits.double().mean(dim=0)

@@ -8,16 +8,20 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 from tqdm.auto import tqdm
 
-from tutorial_lib.arguments import require_at_least, require_positive
+from tutorial_lib.arguments import require_at_least, require_positive, require_shape
 from tutorial_lib.attacks import Images
 from tutorial_lib.transformations import Transformations
 
 
 def initialize_(model: nn.Module, *, generator: Generator) -> None:
-    """Draw the weights of linear and convolutional layers afresh with He's variance; biases become 0."""
+    """Draw the weights of linear and convolutional layers from N(0, 2 / fan_in), as He; biases become 0.
+
+    In float64 on the generator's device, then in the dtype and on the device of the layer.
+    """
     for layer in model.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
+            draws = torch.empty(layer.weight.shape, dtype=torch.float64, device=generator.device)
+            layer.weight.data.copy_(nn.init.kaiming_normal_(draws, nonlinearity="relu", generator=generator))
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
 
@@ -40,8 +44,9 @@ def train_classifier(
     """
     require_at_least(1, num_epochs=num_epochs, batch_size=batch_size)
     require_positive(learning_rate=learning_rate)
-    if len(images) != len(classes):
-        raise ValueError(f"classes must have one entry for each of {len(images)} images, got {len(classes)}")
+    if len(images) == 0:
+        raise ValueError("images must hold at least one image, got none")
+    require_shape([len(images)], classes=classes.shape)
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
     silent = bool(os.environ.get("TQDM_DISABLE"))
     for epoch in tqdm(range(num_epochs), desc="training", delay=1, leave=False, disable=silent):

@@ -25,7 +25,7 @@ class Split(NamedTuple):
     test_y: Float[Tensor, "test ..."]
 
 
-class Images(NamedTuple):
+class ImageSplit(NamedTuple):
     """Grey images with pixels in [0, 1] and their classes, for training and for testing."""
 
     train_images: Float[Tensor, "train 1 height width"]
@@ -117,7 +117,7 @@ def load(source: str = "digits", *, num_train: int = 256, num_test: int = 256, t
     return Split(x[:num_train], y[:num_train], x[num_train:], y[num_train:])
 
 
-def load_images(source: str = "digits", *, num_train: int = 1400, num_test: int = 397) -> Images:
+def load_images(source: str = "digits", *, num_train: int = 1400, num_test: int = 397) -> ImageSplit:
     """Return the same rows as ``load``, as square images with pixels in [0, 1], and their classes.
 
     Here lengths are kept: a radius is in units of a pixel's full range. Sources and errors as in ``load``.
@@ -125,4 +125,4 @@ def load_images(source: str = "digits", *, num_train: int = 1400, num_test: int 
     pixels, classes = _first_rows(source, num_train=num_train, num_test=num_test)
     side = round(pixels.shape[1] ** 0.5)
     x, y = torch.from_numpy(pixels).reshape(-1, 1, side, side), torch.from_numpy(classes)
-    return Images(x[:num_train], y[:num_train], x[num_train:], y[num_train:])
+    return ImageSplit(x[:num_train], y[:num_train], x[num_train:], y[num_train:])

@@ -37,7 +37,8 @@ def network(directions: Float[Tensor, "features dim"], outer: Float[Tensor, " fe
     width, input_dim = directions.shape
     sizes = {"input_dim": input_dim, "width": width, "depth": 2}
     fitted = ReLUMLP(LayerStds(0, 0, 0), **sizes, output_divisor=sqrt(width), generator=Generator())
-    fitted.weights[0].data, fitted.weights[1].data = directions, outer.unsqueeze(0)
+    # A copy, since networks are trained in place.
+    fitted.weights[0].data, fitted.weights[1].data = directions.clone(), outer.unsqueeze(0)
     return fitted
 
 
@@ -66,6 +67,7 @@ def attacked_losses(
     Exact for f replaced by its tangent plane at x, by Cauchy and Schwarz; radius 0 is the squared error. The network
     itself bends inside the ball, so this is neither an upper nor a lower bound for it.
     """
+    _require_data(model.weights[0], x, y)
     _require_radius(radius)
     gradients = input_jacobians(model, x).squeeze(-2).norm(dim=-1)
     losses: Tensor = ((model(x).detach() - y).abs() + radius * gradients).square()
@@ -88,12 +90,14 @@ def adversarial_fit(
     .. math:: (u + v)^2 = \min_{0<s<1}\Bigl(\frac{u^2}s + \frac{v^2}{1-s}\Bigr),\quad s = \frac u{u+v},
 
     by Cauchy and Schwarz. A step solves the least-squares problem in a for the present shares, then
-    takes the best shares: no step makes the objective larger. Shares are kept 1e-8 away from 0 and 1.
+    takes the best shares: no step makes the objective larger. Shares are kept 1e-8 away from 0 and 1; float32
+    cannot, so all is computed in float64 and then taken to the dtype of ``x``.
     """
     _require_data(directions, x, y)
     _require_radius(radius)
     require_positive(ridge=ridge)
     require_at_least(1, num_steps=num_steps)
+    dtype, directions, x, y = x.dtype, directions.double(), x.double(), y.double()
     features, slopes = _features(directions, x)
     inner_products = directions @ directions.T
     shares = torch.full_like(y, 0.5)
@@ -107,7 +111,7 @@ def adversarial_fit(
         u = (features @ outer - y).abs()
         v = radius * ((slopes * outer) @ directions).norm(dim=1)
         shares = (u / (u + v)).nan_to_num(nan=0.5).clamp(_SMALLEST_SHARE, 1 - _SMALLEST_SHARE)
-    return network(directions, outer)
+    return network(directions, outer).to(dtype)
 
 
 def _features(directions: Tensor, x: Tensor) -> tuple[Float[Tensor, "batch features"], Float[Tensor, "batch features"]]:

@@ -21,8 +21,6 @@ from tutorial_lib.models import ReLUMLP, mask_
 
 Measure = Callable[[ReLUMLP], dict[str, Tensor]]
 
-# The signal where the layer is active, else 0, in one pass.
-
 
 @dataclass(frozen=True)
 class Loss:

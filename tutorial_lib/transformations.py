@@ -59,8 +59,11 @@ def move(
 ) -> Float[Tensor, "batch channels height width"]:
     """Return each image scaled about its centre, turned by its angle and shifted, in this order.
 
-    Angles in degrees, counter-clockwise; shifts to the right and downwards in halves of the side.
+    Angles in degrees, counter-clockwise; shifts to the right and downwards in halves of the side. Square images
+    only: the coordinates run from -1 to 1 along both axes.
     """
+    if images.ndim != 4 or images.shape[2] != images.shape[3] or len(images) == 0:
+        raise ValueError(f"images must be square, of shape (batch, channels, side, side), got {tuple(images.shape)}")
     radians = angles.to(images) * (pi / 180)
     cosines, sines = radians.cos() / scales.to(images), radians.sin() / scales.to(images)
     # Where in the old image a pixel of the new one looks: undo the shift, turn back, undo the scale.

@@ -13,6 +13,7 @@ from importlib.resources import files
 from tutorial_lib.arguments import require_member
 
 VERDICTS = ("holds", "holds under a condition", "not reproduced", "cannot hold as printed")
+WHOSE = {"talk": "", "cited": "cited work", "reading": "our reading", "book": "this book's"}
 # Where the metadata of an output holds the data behind its table. (A type of its own beside the HTML would
 # make the build of the book warn.)
 METADATA_KEY = "verdicts"
@@ -23,7 +24,8 @@ class Verdict:
     """What became of one claim.
 
     ``about``: before, during or after training; ``because``: the condition, what was tried, or the
-    argument; ``evidence``: numbers of the chapter that show it.
+    argument; ``evidence``: numbers of the chapter that show it; ``whose``: the talk's, of a work that it
+    cites, a reading of ours that the slides do not print, or this book's.
     """
 
     claim: str
@@ -32,10 +34,12 @@ class Verdict:
     verdict: str
     because: str
     evidence: str
+    whose: str = "talk"
 
     def __post_init__(self) -> None:
-        """Refuse a fifth verdict and empty words."""
+        """Refuse a fifth verdict, an unknown owner and empty words."""
         require_member(VERDICTS, verdict=self.verdict)
+        require_member(WHOSE, whose=self.whose)
         for name, text in asdict(self).items():
             if not text.strip():
                 raise ValueError(f"{name} must say something, got {text!r}")
@@ -68,7 +72,8 @@ def table(verdicts: Mapping[str, Sequence[Verdict]]) -> str:
 
 def _place(verdict: Verdict) -> str:
     slides = "slide" if verdict.slides.isdigit() else "slides"
-    return f"{slides} {verdict.slides}; {verdict.about}"
+    owner = WHOSE[verdict.whose]
+    return f"{slides} {verdict.slides}; {verdict.about}" + (f"; {owner}" if owner else "")
 
 
 def _rows(name: str, verdicts: Iterable[Verdict]) -> Iterable[str]:
