@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from tools.repository import ROOT
 from tutorial_lib.data import BUNDLED, fixed_shuffle
 
 NUM_ROWS = 1024
-FILE = Path(__file__).resolve().parent.parent / "tutorial_lib" / "datasets" / BUNDLED["mnist"]
+FILE = ROOT / "tutorial_lib" / "datasets" / BUNDLED["mnist"]
 
 
 def read(path: Path, header_bytes: int) -> npt.NDArray[np.uint8]:

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tutorial_lib.arguments import require_at_least, require_positive
+from tutorial_lib.arguments import require_at_least, require_positive, require_shape
 from tutorial_lib.kernels import empirical_ntk
 from tutorial_lib.models import ReLUMLP
 
@@ -70,8 +70,7 @@ def linearized_outputs(
     """
     require_positive(learning_rate=learning_rate)
     require_at_least(0, num_steps=num_steps)
-    if train_y.shape != (len(train_x),):
-        raise ValueError(f"train_y must have shape ({len(train_x)},), got {tuple(train_y.shape)}")
+    require_shape([len(train_x)], train_y=train_y.shape)
     kernel = empirical_ntk(initial, train_x, train_x)
     start: Tensor = initial(train_x).detach()
     coefficients = torch.zeros_like(start)

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from tutorial_lib.arguments import require_at_least, require_positive
+from tutorial_lib.arguments import require_at_least, require_positive, require_shape
 from tutorial_lib.estimates import Estimate
 from tutorial_lib.exact import initial_mean_square_gradient, mean_abs_coordinate
 from tutorial_lib.gaussians import mean_gaussian_length, mean_length_of_changes
@@ -25,8 +25,7 @@ _BLOCK_POINTS = 16
 
 
 def _require_labels(x: Tensor, y: Tensor, name: str) -> None:
-    if y.shape != (len(x),):
-        raise ValueError(f"{name}_y must have shape ({len(x)},), got {tuple(y.shape)}")
+    require_shape([len(x)], **{f"{name}_y": y.shape})
     if not bool(torch.isfinite(y).all()):
         raise ValueError(f"{name}_y must be finite, got nan or infinity")
 
