@@ -32,7 +32,7 @@ help:
 	@echo "make test       everything that CI tests: package, notebooks, the built book in a browser"
 	@echo "make check      linters and types"
 	@echo "make notebooks  run the notebooks and store their outputs (NOTEBOOKS=\"one.ipynb ...\" for some)"
-	@echo "make bench      time and memory, into tutorial_lib/results/benchmarks.json (BENCH_QUICK=1: a trial, into _build)"
+	@echo "make bench      time and memory, into tutorial_lib/book/stored/benchmarks.json (BENCH_QUICK=1: a trial, into _build)"
 	@echo "make colab      run the notebooks with the versions that Google Colab ships"
 	@echo "make lock       write requirements.txt again from pyproject.toml"
 	@echo "make address ADDRESS=https://github.com/owner/name   write the repository's address everywhere"

@@ -65,7 +65,11 @@ def test_imports_follow_the_table(path):
 
 
 def test_every_form_of_import_is_seen(tmp_path):
-    forms = ["import tutorial_lib.data", "from tutorial_lib import exact", "from tutorial_lib.models import ReLUMLP"]
+    forms = [
+        "import tutorial_lib.book.data",
+        "from tutorial_lib import exact",
+        "from tutorial_lib.models import ReLUMLP",
+    ]
     file = tmp_path / "module.py"
     file.write_text("\n".join([*forms, "def f():\n    import tutorial_lib.bounds as b\n"]))
     assert imports_of(file) == {"data", "exact", "models", "bounds"}
@@ -125,7 +129,8 @@ def global_state():
 
 
 def test_global_random_state_and_settings_are_left_alone(as_a_reader, generator):  # noqa: ARG001
-    from tutorial_lib import data, initializations, models, perturbations, randomness, stability
+    from tutorial_lib import initializations, models, perturbations, randomness, stability
+    from tutorial_lib.book import data
 
     before = global_state()
     x = data.load(num_train=5, num_test=2).train_x

@@ -22,17 +22,17 @@ def test_one_draw_has_an_unknown_error_and_every_comparison_with_it_is_false():
     assert isnan(estimate.standard_error)
     assert not abs(estimate.mean - 3.0) < 4 * estimate.standard_error
     assert not abs(estimate.mean - 9.0) > 4 * estimate.standard_error
-    assert isnan(estimate.errors_from(2.0))
+    assert isnan(estimate.z_score(2.0))
 
 
 def test_errors_from_counts_standard_errors_with_their_sign():
     estimate = Estimate(mean=2.0, standard_error=0.25, num_draws=9)
-    assert (estimate.errors_from(1.5), estimate.errors_from(3.0)) == (2.0, -4.0)
+    assert (estimate.z_score(1.5), estimate.z_score(3.0)) == (2.0, -4.0)
 
 
 def test_errors_from_refuses_a_vanishing_error():
     with pytest.raises(ValueError, match="needs a standard_error > 0, got 0: all draws are equal"):
-        Estimate.from_draws([1.0, 1.0]).errors_from(0.5)
+        Estimate.from_draws([1.0, 1.0]).z_score(0.5)
 
 
 def test_no_draws_are_refused():

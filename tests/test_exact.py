@@ -293,7 +293,7 @@ def test_stability_is_the_mean_over_random_networks(law, sizes, num_networks, po
     estimate = perturbation_stability(models, x)
     exact = initial_perturbation_stability(stds, **network)
     assert 4 * estimate.standard_error < power * exact
-    assert abs(estimate.errors_from(exact)) < 4
+    assert abs(estimate.z_score(exact)) < 4
 
 
 def square_gradients(stds, network, num_networks, generator):
@@ -310,7 +310,7 @@ def test_mean_square_gradient_is_the_mean_over_random_networks(law, sizes, gener
     estimate = Estimate.from_draws(square_gradients(stds, network, 20_000, generator).tolist())
     exact = initial_mean_square_gradient(stds, **network)
     assert 4 * estimate.standard_error < 0.06 * exact  # the smallest relative error that it catches
-    assert abs(estimate.errors_from(exact)) < 4
+    assert abs(estimate.z_score(exact)) < 4
 
 
 def test_relative_variance_is_that_of_random_networks(generator):
@@ -320,7 +320,7 @@ def test_relative_variance_is_that_of_random_networks(generator):
     estimate = Estimate.from_draws((relative - 1).square().tolist())
     exact = initial_relative_variance(**network)
     assert 4 * estimate.standard_error < 0.15 * exact  # the smallest relative error that it catches
-    assert abs(estimate.errors_from(exact)) < 4
+    assert abs(estimate.z_score(exact)) < 4
 
 
 def test_dead_network_probability_is_the_share_of_random_networks_without_gradient(generator):
@@ -328,7 +328,7 @@ def test_dead_network_probability_is_the_share_of_random_networks_without_gradie
     estimate = Estimate.from_draws((squares == 0).double().tolist())
     exact = dead_network_probability(width=3, depth=5)
     assert 4 * estimate.standard_error < 0.04 * exact  # the smallest relative error that it catches
-    assert abs(estimate.errors_from(exact)) < 4
+    assert abs(estimate.z_score(exact)) < 4
 
 
 # Bad input.

@@ -62,7 +62,7 @@ def test_the_integral_matches_sampling(with_means, generator):
     sampled = Estimate.from_draws((draws if means is None else draws + means).norm(dim=1).tolist())
     value = mean_gaussian_length(variances, means).item()
     assert 4 * sampled.standard_error < 0.004 * value  # the smallest relative error that it catches
-    assert abs(sampled.errors_from(value)) < 4
+    assert abs(sampled.z_score(value)) < 4
 
 
 @pytest.mark.parametrize("scale", [1e-120, 1e-3, 7.0, 1e120])

@@ -8,11 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tutorial_lib.data import load
+from tutorial_lib.book.data import load
 from tutorial_lib.estimates import Estimate
 from tutorial_lib.initializations import INITIALIZATIONS, LayerStds, he, lecun
 from tutorial_lib.initializations import ntk as ntk_scheme
-from tutorial_lib.kernels import empirical_ntk, kernel_profiles, nngp, ntk
+from tutorial_lib.kernels import empirical_tangent_kernel, kernel_profiles, nngp, ntk
 from tutorial_lib.models import ReLUMLP
 
 STDS = LayerStds(first=0.6, hidden=0.4, last=0.9)  # hidden gain m 0.08: 0.56 at width 7
@@ -203,14 +203,14 @@ def kernel_by_autograd(model, x, other):
 @pytest.mark.parametrize("depth", [2, 4])
 def test_the_empirical_kernel_is_the_product_of_jacobians(depth, generator):
     model, x, other = networks(generator, depth=depth), 1.3 * normal(generator, 6, 5), normal(generator, 4, 5)
-    kernel = empirical_ntk(model, x, other)
+    kernel = empirical_tangent_kernel(model, x, other)
     assert not kernel.requires_grad
     torch.testing.assert_close(kernel, kernel_by_autograd(model, x, other), rtol=1e-12, atol=1e-14)
 
 
 def test_the_empirical_kernels_of_an_ensemble_are_those_of_its_members(generator):
     models, x, other = networks(generator, num_networks=3), normal(generator, 6, 5), normal(generator, 4, 5)
-    kernels = empirical_ntk(models, x, other)
+    kernels = empirical_tangent_kernel(models, x, other)
     assert kernels.shape == (3, 6, 4)
     single = networks(generator)
     for index in range(3):
@@ -227,7 +227,7 @@ def worst_deviation(draws, expected):
 def test_the_mean_kernel_of_two_layers_is_the_closed_form_at_every_width(generator):
     models, x = networks(generator, depth=2, width=3, num_networks=60_000), 1.3 * normal(generator, 4, 5)
     expected = ntk(x, x, stds=STDS, width=3, depth=2) / 1.6**2
-    deviation, caught = worst_deviation(empirical_ntk(models, x, x), expected)
+    deviation, caught = worst_deviation(empirical_tangent_kernel(models, x, x), expected)
     assert caught < 0.03  # the smallest error that it catches, relative to the largest entry
     assert deviation < 4
 
@@ -245,7 +245,7 @@ def test_the_mean_kernel_of_more_layers_is_the_closed_form_at_large_width(genera
     stds = LayerStds(first=0.3, hidden=0.11, last=0.2)  # hidden gain 1.55
     models, x = networks(generator, stds=stds, depth=3, width=256, num_networks=200), 1.3 * normal(generator, 4, 5)
     expected = ntk(x, x, stds=stds, width=256, depth=3) / 1.6**2
-    deviation, caught = worst_deviation(empirical_ntk(models, x, x), expected)
+    deviation, caught = worst_deviation(empirical_tangent_kernel(models, x, x), expected)
     assert caught < 0.07  # the bias at this width is below 1 %
     assert deviation < 4
 
@@ -257,7 +257,7 @@ def test_the_empirical_kernel_approaches_the_closed_form_like_one_over_the_root_
         stds = he(input_dim=6, width=width)
         models = networks(generator, stds=stds, depth=depth, width=width, input_dim=6, num_networks=50)
         expected = ntk(x, x, stds=stds, width=width, depth=depth) / 1.6**2
-        relative = (empirical_ntk(models, x, x) - expected).flatten(1).norm(dim=1) / expected.norm()
+        relative = (empirical_tangent_kernel(models, x, x) - expected).flatten(1).norm(dim=1) / expected.norm()
         squares.append(Estimate.from_draws(relative.square().tolist()))
     errors = [square.standard_error / square.mean / 2 for square in squares]
     fit, covariance = np.polyfit(
@@ -291,7 +291,7 @@ def test_inputs_that_do_not_fit_are_refused(as_a_reader, x, other, message, gene
         with pytest.raises(ValueError, match=message):
             kernel(x, other, stds=STDS, width=7, depth=4)
     with pytest.raises(ValueError, match=message):
-        empirical_ntk(networks(generator), x, other)
+        empirical_tangent_kernel(networks(generator), x, other)
 
 
 def test_sizes_out_of_range_are_refused():
@@ -304,6 +304,6 @@ def test_sizes_out_of_range_are_refused():
 
 def test_the_empirical_kernel_is_that_of_one_output_and_of_its_own_inputs(generator):
     with pytest.raises(ValueError, match=r"^model must have one output, got 3$"):
-        empirical_ntk(networks(generator, output_dim=3), normal(generator, 2, 5), normal(generator, 2, 5))
+        empirical_tangent_kernel(networks(generator, output_dim=3), normal(generator, 2, 5), normal(generator, 2, 5))
     with pytest.raises(ValueError, match=r"^inputs_a must have shape \(batch, 5\), got \(2, 4\)$"):
-        empirical_ntk(networks(generator), normal(generator, 2, 4), normal(generator, 2, 4))
+        empirical_tangent_kernel(networks(generator), normal(generator, 2, 4), normal(generator, 2, 4))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tutorial_lib.initializations import LayerStds
-from tutorial_lib.kernels import empirical_ntk
+from tutorial_lib.kernels import empirical_tangent_kernel
 from tutorial_lib.laziness import input_weight_movement, kernel_drift, lazy_ratio, linearized_outputs
 from tutorial_lib.models import ReLUMLP
 from tutorial_lib.training import train
@@ -53,7 +53,7 @@ def test_the_initial_network_sets_the_scale(generator):
     forth, back = input_weight_movement(start, end), input_weight_movement(end, start)
     assert isclose(forth.item() / back.item(), firsts[1] / firsts[0], rel_tol=1e-12)
     x = inputs(generator)
-    kernels = [np.linalg.norm(empirical_ntk(model, x, x).numpy()) for model in (start, end)]
+    kernels = [np.linalg.norm(empirical_tangent_kernel(model, x, x).numpy()) for model in (start, end)]
     forth, back = kernel_drift(start, end, x), kernel_drift(end, start, x)
     assert isclose(forth.item() / back.item(), kernels[1] / kernels[0], rel_tol=1e-12)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tutorial_lib.data import load
+from tutorial_lib.book.data import load
 from tutorial_lib.estimates import Estimate
 from tutorial_lib.exact import mean_abs_coordinate
 from tutorial_lib.gaussians import mean_gaussian_length
@@ -135,7 +135,7 @@ def test_the_stability_is_the_mean_length_of_that_gaussian(generator):
     assert isclose(predicted.mean, mean_abs_coordinate(4) * sum(by_hand) / 2, rel_tol=1e-10)
     sampled = Estimate.from_draws((mean_abs_coordinate(4) * lengths / 2).tolist())
     assert 4 * sampled.standard_error < 0.005 * sampled.mean  # the smallest relative error that it catches
-    assert abs(sampled.errors_from(predicted.mean)) < 4
+    assert abs(sampled.z_score(predicted.mean)) < 4
 
 
 def test_blocks_of_test_points_are_put_together_in_order(generator):
@@ -227,7 +227,7 @@ def test_draws_of_the_process_trained_step_by_step_have_the_predicted_law(num_st
 
     loss = Estimate.from_draws(((f[:, :5] - y).square().mean(dim=1) / 2).tolist())
     assert 4 * loss.standard_error < 0.04 * loss.mean  # the smallest relative error that it catches
-    assert abs(loss.errors_from(limit.training_loss(**settings))) < 4
+    assert abs(loss.z_score(limit.training_loss(**settings))) < 4
 
     means, variances = limit.outputs(test_x, **settings)
     assert ((f[:, 5:7].mean(dim=0) - means).abs() < 4 * (variances / draws).sqrt()).all()
@@ -236,13 +236,13 @@ def test_draws_of_the_process_trained_step_by_step_have_the_predicted_law(num_st
     right = (signs * f[:, 5:7] > 0).double().mean(dim=1)
     accuracy = Estimate.from_draws(right.tolist())
     assert 4 * accuracy.standard_error < 0.01
-    assert abs(accuracy.errors_from(limit.accuracy(test_x, signs, **settings))) < 4
+    assert abs(accuracy.z_score(limit.accuracy(test_x, signs, **settings))) < 4
 
     ahead, behind = f[:, 7:].reshape(draws, 2, 2, 3).unbind(dim=2)
     lengths = ((ahead - behind) / (2 * step)).norm(dim=2).mean(dim=1)
     measured = Estimate.from_draws((mean_abs_coordinate(3) * lengths).tolist())
     assert 4 * measured.standard_error < 0.015 * measured.mean  # the smallest relative error that it catches
-    assert abs(measured.errors_from(limit.perturbation_stability(test_x, **settings).mean)) < 4
+    assert abs(measured.z_score(limit.perturbation_stability(test_x, **settings).mean)) < 4
 
 
 # By networks.
@@ -267,13 +267,13 @@ def test_wide_networks_trained_for_real_are_as_predicted(scheme, depth, width, g
     assert training.rows[-1]["loss"].mean() < 0.5 * training.rows[0]["loss"].mean()
     outputs = models(split.test_x.float()).detach()
     loss = Estimate.from_draws(training.rows[-1]["loss"].tolist())
-    assert abs(loss.errors_from(limit.training_loss(**settings))) < 4
+    assert abs(loss.z_score(limit.training_loss(**settings))) < 4
     right = (outputs * split.test_y > 0).double().mean().item()
     assert abs(right - limit.accuracy(split.test_x, split.test_y, **settings)) < 0.04
     measured = perturbation_stability(models, split.test_x.float())
     predicted = limit.perturbation_stability(split.test_x, **settings).mean
     assert 4 * measured.standard_error < 0.13 * predicted  # the smallest relative error that it catches
-    assert abs(measured.errors_from(predicted)) < 4
+    assert abs(measured.z_score(predicted)) < 4
 
 
 @pytest.mark.slow
@@ -429,7 +429,7 @@ def test_wide_networks_with_several_outputs_are_as_predicted(generator):
     settings = {"learning_rate": limit.stable_learning_rate(), "num_steps": 30}
     training = train(models, split.train_x.float(), split.train_y.float(), **settings)
     loss = Estimate.from_draws(training.rows[-1]["loss"].tolist())
-    assert abs(loss.errors_from(limit.training_loss(**settings))) < 4
+    assert abs(loss.z_score(limit.training_loss(**settings))) < 4
     measured = perturbation_stability(models, split.test_x.float())
     predicted = limit.perturbation_stability(split.test_x, **settings, generator=generator)
     error = sqrt(measured.standard_error**2 + predicted.standard_error**2)
@@ -470,4 +470,4 @@ def test_the_constants_of_the_statement_are_those_of_the_code(scheme, generator)
     assert isclose(limit.training_loss(**settings), loss, rel_tol=1e-9)
     sampled = Estimate.from_draws((c_d * draws.norm(dim=1)).tolist())
     assert 4 * sampled.standard_error < 0.006 * sampled.mean  # the smallest relative error that it catches
-    assert abs(sampled.errors_from(limit.perturbation_stability(point[None], **settings).mean)) < 4
+    assert abs(sampled.z_score(limit.perturbation_stability(point[None], **settings).mean)) < 4

@@ -121,7 +121,7 @@ def test_a_width_that_is_not_an_integer_is_refused(as_a_reader, generator):  # n
 def test_a_mirrored_network_is_zero_and_holds_the_neurons_given(leading, generator):
     inner = torch.randn(*leading, 4, 5, generator=generator, dtype=torch.float64)
     outer = torch.randn(*leading, 4, generator=generator, dtype=torch.float64)
-    model = mirrored(inner, outer)
+    model = antisymmetric(inner, outer)
     assert (model.num_networks, model.weights[0].shape[-2]) == (leading[0] if leading else None, 8)
     assert model(inputs(5)).abs().max() < 1e-14
     model.weights[1].data[..., 4:] = 0  # without the images: the neurons given, written out
@@ -132,4 +132,4 @@ def test_a_mirrored_network_is_zero_and_holds_the_neurons_given(leading, generat
 @pytest.mark.usefixtures("as_a_reader")
 def test_a_mirrored_network_refuses_weights_that_do_not_fit():
     with pytest.raises(ValueError, match=r"inner and outer must have shapes .* got \(4, 5\) and \(3,\)"):
-        mirrored(torch.ones(4, 5), torch.ones(3))
+        antisymmetric(torch.ones(4, 5), torch.ones(3))

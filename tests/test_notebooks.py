@@ -174,7 +174,7 @@ FAULTS = [
     (in_code(ASSERT, "\n".join(["x = 1"] * 151)), "at most 150"),
     (in_code(ASSERT, "\n".join(["x = 1"] * 40)), "words for"),
     (in_code(ASSERT, "def a(): 0\ndef b(): 0\ndef c(): 0\nclass D: 0"), "4 definitions"),
-    (in_code(SETUP, "\n".join(["import math"] * 9)), "9 import lines"),
+    (in_code(SETUP, "\n".join(["import math"] * 13)), "13 import lines"),
     (with_metadata(SOLUTION, tags=["solution"]), "without the tag hide-input"),
     (with_metadata(SOLUTION, tags=["nbval-skip"]), "tags other than"),
     (with_metadata(FIGURE, mystnb={"image": {"alt": "a picture"}}), "fewer than 40 characters"),

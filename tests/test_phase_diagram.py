@@ -218,5 +218,5 @@ def test_input_weights_settle_in_the_linear_region_and_run_off_in_the_condensed_
 
 def test_divergence_raises_with_the_steps():
     x, y = line_data()
-    with pytest.raises(FloatingPointError, match=r"^training diverged between steps 0 and 25$"):
+    with pytest.raises(DivergedError, match=r"^training diverged between steps 0 and 25$"):
         trained_on_plane([(1.0, 0.0)], x, 1e200 * y, width=4, num_networks=2, num_steps=30)

@@ -229,7 +229,7 @@ def test_one_random_direction_per_input_has_the_same_mean(output_dim, wrap, gene
     exact = perturbation_stability(model, x[:1]).mean
     assert estimate.num_draws == 40_000
     assert 4 * estimate.standard_error < 0.02 * exact  # the smallest relative error that it catches
-    assert abs(estimate.errors_from(exact)) < 4
+    assert abs(estimate.z_score(exact)) < 4
 
 
 @pytest.mark.parametrize("output_dim", [1, 3])
@@ -243,7 +243,7 @@ def test_random_directions_of_the_networks_of_an_ensemble_are_independent(output
     exact = perturbation_stability(models, x).mean
     assert estimate.num_draws == 20_000
     assert 4 * estimate.standard_error < 0.03 * exact  # the smallest relative error that it catches
-    assert abs(estimate.errors_from(exact)) < 4
+    assert abs(estimate.z_score(exact)) < 4
 
 
 # What counts as a draw.
@@ -296,7 +296,7 @@ def test_the_sampled_definition_agrees_at_every_radius(output_dim, radius, gener
     exact = perturbation_stability(model, x[:1]).mean
     assert sampled.num_draws == 2000
     assert 4 * sampled.standard_error < 0.015 * exact  # the smallest relative error that it catches
-    assert abs(sampled.errors_from(exact)) < 4
+    assert abs(sampled.z_score(exact)) < 4
 
 
 def test_the_sampled_definition_over_the_radius_is_free_of_the_radius(generator):
@@ -314,7 +314,7 @@ def test_the_sampled_definition_takes_its_draws_from_different_inputs(unseeded, 
     sampled = sampled_perturbation_stability(model, x, radius=0.2, num_samples=20, generator=generator)
     exact = perturbation_stability(model, x[:3]).mean
     assert 4 * sampled.standard_error < 0.03 * exact  # the smallest relative error that it catches
-    assert abs(sampled.errors_from(exact)) < 4
+    assert abs(sampled.z_score(exact)) < 4
 
 
 # What must not change.

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tutorial_lib.data import load
+from tutorial_lib.book.data import load
 from tutorial_lib.initializations import INITIALIZATIONS, LayerStds, he
-from tutorial_lib.kernels import empirical_ntk
+from tutorial_lib.kernels import empirical_tangent_kernel
 from tutorial_lib.models import ReLUMLP
 from tutorial_lib.training import CROSS_ENTROPY, HALF_SQUARE, Loss, learning_rate, train
 
@@ -166,7 +166,7 @@ def test_a_member_is_trained_as_if_it_were_alone(generator):
 @pytest.mark.parametrize("batch_size", [None, 6])
 def test_members_stop_on_their_own_and_keep_their_weights_bit_for_bit(batch_size, generator):
     models, x, y = networks(generator, num_networks=4), normal(generator, 9, 5), normal(generator, 9)
-    rates = learning_rate(models, x, reference=STDS) * torch.tensor([1, 0.5, 0.7, 1e-9])
+    rates = stable_learning_rate(models, x, reference=STDS) * torch.tensor([1, 0.5, 0.7, 1e-9])
 
     def measure(present):
         return {"first": present.weights[0].detach().clone(), "last": present.weights[-1].detach().clone()}
@@ -216,7 +216,7 @@ def test_a_single_network_that_diverges_says_at_which_step(generator):
     assert 1 < step < 60
     assert training.diverged_at.tolist() == [-1, step, -1]
     assert training.rows[-1]["step"] == 60
-    with pytest.raises(FloatingPointError, match=f"^training diverged at step {step}: lower learning_rate$"):
+    with pytest.raises(DivergedError, match=f"^training diverged at step {step}: lower learning_rate$"):
         train(alone[1], x, y, learning_rate=3.0, num_steps=60)
     for index in (0, 2):
         train(alone[index], x, y, learning_rate=float(rates[index]), num_steps=60)
@@ -281,7 +281,7 @@ def test_a_batch_pairs_inputs_with_their_labels_and_averages_over_its_rows(gener
 def test_the_global_random_state_is_left_alone(generator):
     before = torch.get_rng_state()
     models, x, y = networks(generator, num_networks=2), normal(generator, 10, 5), normal(generator, 10)
-    rates = learning_rate(models, x, reference=STDS)
+    rates = stable_learning_rate(models, x, reference=STDS)
     train(models, x, y, learning_rate=rates, num_steps=3, batch_size=4, generator=generator)
     assert torch.equal(torch.get_rng_state(), before)
     assert not x.requires_grad
@@ -299,7 +299,7 @@ def test_a_dead_network_gets_the_rate_of_the_closed_form(scheme, width, depth, e
     x = load(num_train=256).train_x
     sizes = {"input_dim": 64, "width": width, "depth": depth}
     dead = ReLUMLP(NOTHING, **sizes, num_networks=1, output_divisor=1.6, generator=generator)
-    rates = learning_rate(dead, x, reference=INITIALIZATIONS[scheme](input_dim=64, width=width))
+    rates = stable_learning_rate(dead, x, reference=INITIALIZATIONS[scheme](input_dim=64, width=width))
     assert rates.shape == (1,)
     assert isclose(0.5 / rates.item(), eigenvalue / 1.6**2, rel_tol=5e-9)
 
@@ -308,10 +308,10 @@ def test_a_dead_network_gets_the_rate_of_the_closed_form(scheme, width, depth, e
 def test_the_own_eigenvalue_is_that_of_the_empirical_kernel(depth, generator):
     x = load(num_train=64).train_x
     models = networks(generator, stds=he(input_dim=64, width=20), input_dim=64, width=20, depth=depth, num_networks=6)
-    expected = torch.linalg.eigvalsh(empirical_ntk(models, x, x))[:, -1] / 64
-    rates = learning_rate(models, x, reference=NOTHING, factor=0.3)
+    expected = torch.linalg.eigvalsh(empirical_tangent_kernel(models, x, x))[:, -1] / 64
+    rates = stable_learning_rate(models, x, reference=NOTHING, factor=0.3)
     torch.testing.assert_close(0.3 / rates, expected, rtol=1e-3, atol=0)
-    alone = learning_rate(member(models, 2), x, reference=NOTHING, factor=0.3)
+    alone = stable_learning_rate(member(models, 2), x, reference=NOTHING, factor=0.3)
     torch.testing.assert_close(alone, rates[2:3], rtol=1e-10, atol=0)
 
 
@@ -320,7 +320,7 @@ def test_the_own_eigenvalue_covers_all_outputs(generator):
     rows = [torch.autograd.grad(f, list(model.weights), retain_graph=True) for f in model(x).flatten()]
     jacobian = torch.stack([torch.cat([g.flatten() for g in row]) for row in rows])
     expected = torch.linalg.eigvalsh(jacobian @ jacobian.T)[-1] / 20
-    rate = learning_rate(model, x, reference=NOTHING)
+    rate = stable_learning_rate(model, x, reference=NOTHING)
     assert isclose(0.5 / rate.item(), expected.item(), rel_tol=0.02)
 
 
@@ -329,10 +329,10 @@ def test_the_larger_eigenvalue_decides(generator):
     sizes = {"input_dim": 64, "width": 20, "depth": 6, "num_networks": 8}
     for scheme in ("he", "lecun"):
         models = networks(generator, stds=INITIALIZATIONS[scheme](input_dim=64, width=20), **sizes)
-        own = learning_rate(models, x, reference=NOTHING)
+        own = stable_learning_rate(models, x, reference=NOTHING)
         dead = networks(generator, stds=NOTHING, **sizes)
-        limit = learning_rate(dead, x, reference=he(input_dim=64, width=20))
-        rates = learning_rate(models, x, reference=he(input_dim=64, width=20))
+        limit = stable_learning_rate(dead, x, reference=he(input_dim=64, width=20))
+        rates = stable_learning_rate(models, x, reference=he(input_dim=64, width=20))
         torch.testing.assert_close(rates, torch.minimum(own, limit), rtol=1e-12, atol=0)
         if scheme == "lecun":
             assert (own > limit).all()
@@ -345,7 +345,7 @@ def test_the_learning_rate_follows_the_output_divisor_and_the_dtype(dtype, gener
     for divisor in (1.0, 3.0):
         sizes = {"input_dim": 64, "width": 20, "depth": 3, "num_networks": 4, "output_divisor": divisor}
         models = ReLUMLP(STDS, **sizes, generator=generator.manual_seed(1)).to(dtype)
-        rates.append(learning_rate(models, x, reference=he(input_dim=64, width=20)))
+        rates.append(stable_learning_rate(models, x, reference=he(input_dim=64, width=20)))
     assert rates[0].dtype == dtype
     torch.testing.assert_close(rates[1], 9 * rates[0], rtol=1e-4, atol=0)
 
@@ -353,7 +353,7 @@ def test_the_learning_rate_follows_the_output_divisor_and_the_dtype(dtype, gener
 def test_training_at_this_rate_reduces_the_loss(generator):
     split = load(num_train=64)
     models = networks(generator, stds=he(input_dim=64, width=100), input_dim=64, width=100, num_networks=4)
-    rates = learning_rate(models, split.train_x, reference=he(input_dim=64, width=100))
+    rates = stable_learning_rate(models, split.train_x, reference=he(input_dim=64, width=100))
     training = train(models, split.train_x, split.train_y, learning_rate=rates, num_steps=30)
     assert (training.rows[-1]["loss"] < 0.8 * training.rows[0]["loss"]).all()
 
@@ -438,4 +438,4 @@ def test_labels_of_several_outputs_have_a_column_each(as_a_reader, generator):  
 
 def test_a_factor_that_is_not_positive_is_refused(generator):
     with pytest.raises(ValueError, match=r"^factor must be a finite number > 0, got 0\.0$"):
-        learning_rate(networks(generator), normal(generator, 3, 5), reference=STDS, factor=0.0)
+        stable_learning_rate(networks(generator), normal(generator, 3, 5), reference=STDS, factor=0.0)

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tools.repository import ROOT
-from tutorial_lib.data import BUNDLED, fixed_shuffle
+from tutorial_lib.book.data import BUNDLED, fixed_shuffle
 
 NUM_ROWS = 1024
-FILE = ROOT / "tutorial_lib" / "datasets" / BUNDLED["mnist"]
+FILE = ROOT / "tutorial_lib" / "book" / "datasets" / BUNDLED["mnist"]
 
 
 def read(path: Path, header_bytes: int) -> npt.NDArray[np.uint8]:

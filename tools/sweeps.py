@@ -10,13 +10,13 @@ import numpy
 import torch
 from tqdm import tqdm
 
-from tutorial_lib.data import load
-from tutorial_lib.experiments import TrainedRow, trained_rows
+from tutorial_lib.book.data import load
+from tutorial_lib.book.experiments import TrainedRow, trained_rows
+from tutorial_lib.book.results import rows_as_text
 from tutorial_lib.initializations import INITIALIZATIONS
-from tutorial_lib.results import rows_as_text
 from tutorial_lib.training import CROSS_ENTROPY, HALF_SQUARE
 
-FOLDER = Path(__file__).resolve().parent.parent / "tutorial_lib" / "results"
+FOLDER = Path(__file__).resolve().parent.parent / "tutorial_lib" / "book" / "stored"
 
 
 @dataclass(frozen=True)

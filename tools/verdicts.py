@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from tools.repository import ROOT, notebook_paths
-from tutorial_lib.verdicts import METADATA_KEY
+from tutorial_lib.book.verdicts import METADATA_KEY
 
-FILE = ROOT / "tutorial_lib" / "results" / "verdicts.json"
+FILE = ROOT / "tutorial_lib" / "book" / "stored" / "verdicts.json"
 
 
 def verdicts_of(path: Path) -> list[dict[str, Any]]:

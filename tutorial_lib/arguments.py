@@ -22,6 +22,15 @@ def require_depth(depth: int) -> None:
         raise ValueError(f"depth counts weight matrices and must be >= 2, got {depth}")
 
 
+def require_number(**arguments: float) -> None:
+    """Raise unless every named argument is a finite real number."""
+    for name, value in arguments.items():
+        if not isinstance(value, Real) or isinstance(value, bool):
+            raise TypeError(f"{name} must be a finite number, got {value!r}")
+        if not isfinite(value):
+            raise ValueError(f"{name} must be a finite number, got {value}")
+
+
 def require_positive(**arguments: float) -> None:
     """Raise unless every named argument is a finite number above zero."""
     for name, value in arguments.items():
@@ -29,6 +38,15 @@ def require_positive(**arguments: float) -> None:
             raise TypeError(f"{name} must be a finite number > 0, got {value!r}")
         if not (isfinite(value) and value > 0):
             raise ValueError(f"{name} must be a finite number > 0, got {value}")
+
+
+def require_not_negative(**arguments: float) -> None:
+    """Raise unless every named argument is a finite number of at least zero."""
+    for name, value in arguments.items():
+        if not isinstance(value, Real) or isinstance(value, bool):
+            raise TypeError(f"{name} must be a finite number >= 0, got {value!r}")
+        if not (isfinite(value) and value >= 0):
+            raise ValueError(f"{name} must be a finite number >= 0, got {value}")
 
 
 def require_shape(shape: Sequence[int], **shapes: Sequence[int]) -> None:
@@ -41,5 +59,7 @@ def require_shape(shape: Sequence[int], **shapes: Sequence[int]) -> None:
 def require_member(allowed: Collection[str], **arguments: str) -> None:
     """Raise unless every named argument is one of the ``allowed`` names."""
     for name, value in arguments.items():
+        if not isinstance(value, str):
+            raise TypeError(f"{name} must be one of {', '.join(sorted(allowed))}, got {value!r}")
         if value not in allowed:
             raise ValueError(f"{name} must be one of {', '.join(sorted(allowed))}, got {value!r}")

@@ -7,6 +7,8 @@ from math import floor, hypot, isfinite, log10, nan, sqrt
 import numpy as np
 import numpy.typing as npt
 
+from tutorial_lib.arguments import require_number
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -26,7 +28,7 @@ class Estimate:
 
         The draws must be independent: pass one number per network, not one per input.
         """
-        values = np.array([float(draw) for draw in draws])
+        values = _numbers(draws)
         if len(values) == 0:
             raise ValueError("draws must hold at least one number, got none")
         wrong = len(values) - int(np.isfinite(values).sum())
@@ -37,19 +39,28 @@ class Estimate:
         error = float(shifts.std(ddof=1)) / sqrt(len(values)) if len(values) > 1 else nan
         return cls(float(values[0] + shifts.mean()), error, len(values))
 
-    def errors_from(self, value: float) -> float:
+    def z_score(self, value: float) -> float:
         """Return how many standard errors the mean lies above ``value`` (negative: below)."""
         if self.standard_error == 0:
-            raise ValueError("errors_from needs a standard_error > 0, got 0: all draws are equal")
+            raise ValueError("z_score needs a standard_error > 0, got 0: all draws are equal")
         return (self.mean - value) / self.standard_error
 
-    def __sub__(self, other: "Estimate") -> "Estimate":
-        """Return the difference of two independent means, draws the fewer of both."""
+    def __sub__(self, other: "Estimate | float") -> "Estimate":
+        """Return the difference of two independent means, draws the fewer of both; or less a known number."""
+        if not isinstance(other, Estimate):
+            require_number(other=other)
+            return Estimate(self.mean - other, self.standard_error, self.num_draws)
         error = hypot(self.standard_error, other.standard_error)
         return Estimate(self.mean - other.mean, error, min(self.num_draws, other.num_draws))
 
-    def __truediv__(self, other: "Estimate") -> "Estimate":
-        """Return the quotient of two independent means; its error to first order, draws the fewer of both."""
+    def __truediv__(self, other: "Estimate | float") -> "Estimate":
+        """Return the quotient of two independent means, or by a known number.
+
+        The error of a quotient of means is to first order, its draws the fewer of both.
+        """
+        if not isinstance(other, Estimate):
+            require_number(other=other)
+            other = Estimate(float(other), 0.0, self.num_draws)
         if other.mean == 0:
             raise ValueError("the estimate divided by must have a mean other than 0")
         quotient = self.mean / other.mean
@@ -57,11 +68,27 @@ class Estimate:
         return Estimate(quotient, error, min(self.num_draws, other.num_draws))
 
     def __str__(self) -> str:
-        """Mean and error, rounded to two digits of the error: ``0.1234 ± 0.0056 (n = 8)``."""
+        """Mean and error, rounded to two digits of the error: ``0.1234 ± 0.0056 (n = 8)``.
+
+        Far from 1 with a common power of ten: ``(1.20 ± 0.15)e-07 (n = 8)``.
+        """
+        size = max(abs(self.mean), self.standard_error if isfinite(self.standard_error) else 0.0)
+        power = floor(log10(size)) if size > 0 else 0
+        power = 0 if -4 <= power < 6 else power
         digits = 4
         if isfinite(self.standard_error) and self.standard_error > 0:
-            digits = max(0, 1 - floor(log10(self.standard_error)))
-        return f"{self.mean:.{digits}f} ± {self.standard_error:.{digits}f} (n = {self.num_draws})"
+            digits = max(0, 1 - floor(log10(self.standard_error)) + power)
+        mean, error = (f"{value / 10.0**power:.{digits}f}" for value in (self.mean, self.standard_error))
+        value = f"{mean} ± {error}" if power == 0 else f"({mean} ± {error})e{power:+03d}"
+        return f"{value} (n = {self.num_draws})"
+
+
+def _numbers(draws: Iterable[float]) -> npt.NDArray[np.float64]:
+    try:
+        values = np.array([float(draw) for draw in draws])
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"draws must be numbers, got {draws!r}") from error
+    return values
 
 
 def log_log_slopes(sizes: Sequence[float], values: npt.ArrayLike) -> npt.NDArray[np.float64]:

@@ -7,20 +7,22 @@ of a signal by beta chi_N with N ~ Binomial(m, 1/2). Proofs: the statements page
 This module does not load torch.
 """
 
-from functools import cache, lru_cache
+from functools import cache
 from math import exp, expm1, inf, log, log1p, pi, sqrt
 
 import numpy as np
 import numpy.typing as npt
 
-from tutorial_lib.arguments import require_at_least, require_depth, require_positive
-from tutorial_lib.initializations import LayerStds
+from tutorial_lib.architecture import Architecture, require_architecture
+from tutorial_lib.arguments import require_at_least, require_positive
+from tutorial_lib.initializations import LayerStds, require_stds
 
 # Both expansions below are exact to rounding from these sizes on, and quicker than the sums.
 _CHI_EXPANSION_FROM = 1_000
 _BINOMIAL_EXPANSION_FROM = 10_000
 
 
+# By hand and not by scipy.special.poch, which loses four digits at a few thousand degrees.
 @cache
 def _mean_chi_table() -> npt.NDArray[np.float64]:
     """E chi_0 ... E chi_999, by E chi_{k+2} = (k + 1) / k E chi_k."""
@@ -48,7 +50,13 @@ def mean_chi(degrees: int) -> float:
     True
     """
     require_at_least(0, degrees=degrees)
-    return float(_mean_chis(np.asarray(degrees)))
+    return float(_mean_chis(np.asarray(int(degrees))))
+
+
+def mean_ball_length(dim: int) -> float:
+    """Mean length of a point uniform in the unit ball of R^dim: dim / (dim + 1), exact."""
+    require_at_least(1, dim=dim)
+    return int(dim) / (int(dim) + 1)
 
 
 def mean_abs_coordinate(dim: int) -> float:
@@ -62,11 +70,9 @@ def mean_abs_coordinate(dim: int) -> float:
     >>> [round(mean_abs_coordinate(dim), 6) for dim in (1, 3)]
     [0.5, 0.375]
     """
-    require_at_least(1, dim=dim)
-    return dim / (dim + 1) * mean_chi(1) / mean_chi(dim)
+    return mean_ball_length(dim) * mean_chi(1) / mean_chi(dim)
 
 
-@lru_cache(maxsize=None, typed=True)  # typed: 4.0 must not find the entry of 4
 def mean_chi_binomial(width: int) -> float:
     r"""Mean of chi_N with N ~ Binomial(width, 1/2): the constant k_m; exact.
 
@@ -79,17 +85,18 @@ def mean_chi_binomial(width: int) -> float:
     True
     """
     require_at_least(1, width=width)
+    return _mean_chi_binomial(int(width))
+
+
+@cache
+def _mean_chi_binomial(width: int) -> float:
     if width >= _BINOMIAL_EXPANSION_FROM:
         series = 1 - 5 / (8 * width) - 23 / (128 * width**2) - 95 / (1024 * width**3)
         return sqrt(width / 2) * series
-    # Binomial probabilities relative to the mode: ratios of neighbours neither overflow
-    # nor lose digits, which the binomial coefficients themselves do from width 1030 on.
+    from scipy.stats import binom  # takes most of a second to load, and most formulas need none of it
+
     successes = np.arange(width + 1)
-    mode = width // 2
-    rise = (width - successes[mode:-1]) / successes[mode + 1 :]
-    fall = successes[mode:0:-1] / (width + 1 - successes[mode:0:-1])
-    weights = np.concatenate([np.cumprod(fall)[::-1], [1.0], np.cumprod(rise)])
-    return float(weights @ _mean_chis(successes) / weights.sum())
+    return float(binom.pmf(successes, width, 0.5) @ _mean_chis(successes))
 
 
 def _log_or_minus_infinity(value: float) -> float:
@@ -101,27 +108,19 @@ def exp_or_inf(exponent: float) -> float:
     return exp(exponent) if exponent < 709 else inf
 
 
-def log_weight_scale(stds: LayerStds, *, depth: int, output_divisor: float = 1.0) -> float:
+def log_weight_scale(stds: LayerStds, architecture: Architecture, *, output_divisor: float = 1.0) -> float:
     """Logarithm of beta_1 beta^(L-2) beta_L / alpha, finite at any depth; -inf if a factor is 0."""
-    hidden = (depth - 2) * _log_or_minus_infinity(stds.hidden) if depth > 2 else 0.0
+    require_stds(stds)
+    require_architecture(architecture)
+    require_positive(output_divisor=output_divisor)
+    num_hidden = architecture.depth - 2
+    hidden = num_hidden * _log_or_minus_infinity(stds.hidden) if num_hidden else 0.0
     ends = _log_or_minus_infinity(stds.first) + _log_or_minus_infinity(stds.last)
     return ends + hidden - log(output_divisor)
 
 
-def _require_network(input_dim: int, width: int, depth: int, output_dim: int, output_divisor: float) -> None:
-    require_at_least(1, input_dim=input_dim, width=width, output_dim=output_dim)
-    require_depth(depth)
-    require_positive(output_divisor=output_divisor)
-
-
 def initial_perturbation_stability(
-    stds: LayerStds,
-    *,
-    input_dim: int,
-    width: int,
-    depth: int,
-    output_dim: int = 1,
-    output_divisor: float = 1.0,
+    stds: LayerStds, architecture: Architecture, *, output_divisor: float = 1.0
 ) -> float:
     r"""Perturbation stability before training, divided by the radius; exact for all sizes.
 
@@ -131,21 +130,13 @@ def initial_perturbation_stability(
     The mean is over the weights and over the ball; dead networks count as 0; the value does not
     depend on x. Change of outputs (Euclidean) per Euclidean length of the input change.
     """
-    _require_network(input_dim, width, depth, output_dim, output_divisor)
-    log_scale = log_weight_scale(stds, depth=depth, output_divisor=output_divisor)
-    log_layers = (depth - 1) * log(mean_chi_binomial(width))
-    return input_dim / (input_dim + 1) * mean_chi(output_dim) * exp_or_inf(log_scale + log_layers)
+    log_scale = log_weight_scale(stds, architecture, output_divisor=output_divisor)
+    log_layers = (architecture.depth - 1) * log(mean_chi_binomial(architecture.width))
+    ends = mean_ball_length(architecture.input_dim) * mean_chi(architecture.output_dim)
+    return ends * exp_or_inf(log_scale + log_layers)
 
 
-def initial_mean_square_gradient(
-    stds: LayerStds,
-    *,
-    input_dim: int,
-    width: int,
-    depth: int,
-    output_dim: int = 1,
-    output_divisor: float = 1.0,
-) -> float:
+def initial_mean_square_gradient(stds: LayerStds, architecture: Architecture, *, output_divisor: float = 1.0) -> float:
     r"""Mean squared Frobenius norm of df/dx before training; exact for all sizes.
 
     .. math:: d\,o\,\Bigl(\frac{\beta_1\beta^{L-2}\beta_L}{\alpha}\Bigr)^2 (m/2)^{L-1}
@@ -153,12 +144,12 @@ def initial_mean_square_gradient(
     Flipping the sign of a weight row swaps active and inactive, so each relu keeps half of the
     second moment. For the talk's schemes with one output: He 2, NTK d, LeCun 2^-(L-1).
     """
-    _require_network(input_dim, width, depth, output_dim, output_divisor)
-    log_scale = 2 * log_weight_scale(stds, depth=depth, output_divisor=output_divisor)
-    return input_dim * output_dim * exp_or_inf(log_scale + (depth - 1) * log(width / 2))
+    log_scale = 2 * log_weight_scale(stds, architecture, output_divisor=output_divisor)
+    log_layers = (architecture.depth - 1) * log(architecture.width / 2)
+    return architecture.input_dim * architecture.output_dim * exp_or_inf(log_scale + log_layers)
 
 
-def initial_relative_variance(*, input_dim: int, width: int, depth: int) -> float:
+def initial_relative_variance(architecture: Architecture) -> float:
     r"""Variance of the squared gradient norm over its squared mean, one output; exact.
 
     .. math:: (1 + 2/d)\,(1 + 5/m)^{L-1} - 1
@@ -167,17 +158,15 @@ def initial_relative_variance(*, input_dim: int, width: int, depth: int) -> floa
     E chi_N^4 = m^2/4 + 5m/4. It grows with depth whatever the mean does; ``inf`` where it
     exceeds the largest float.
     """
-    require_at_least(1, input_dim=input_dim, width=width)
-    require_depth(depth)
-    log_ratio = log1p(2 / input_dim) + (depth - 1) * log1p(5 / width)
+    require_architecture(architecture, output_dim=1)
+    log_ratio = log1p(2 / architecture.input_dim) + (architecture.depth - 1) * log1p(5 / architecture.width)
     return expm1(log_ratio) if log_ratio < 709 else inf
 
 
-def dead_network_probability(*, width: int, depth: int) -> float:
+def dead_network_probability(architecture: Architecture) -> float:
     r"""Probability that the gradient at x vanishes because a layer has no active neuron; exact.
 
     .. math:: 1 - (1 - 2^{-m})^{L-1}
     """
-    require_at_least(1, width=width)
-    require_depth(depth)
-    return -expm1((depth - 1) * log1p(-(0.5**width)))
+    require_architecture(architecture)
+    return -expm1((architecture.depth - 1) * log1p(-(0.5**architecture.width)))

@@ -5,6 +5,10 @@ from math import exp, pi, sqrt
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
+from torch.nn.functional import normalize
+
+from tutorial_lib.arguments import require_at_least, require_shape
+from tutorial_lib.tensors import require_finite, require_generator
 
 
 def mean_gaussian_length(
@@ -18,8 +22,12 @@ def mean_gaussian_length(
     Trapezoidal rule in log t after scaling E||g||^2 to 1, the two tails added; computed in
     float64, relative error below 1e-6. All zero gives 0.
     """
-    if not bool((torch.isfinite(variances) & (variances >= 0)).all()):
-        raise ValueError("variances must be finite and >= 0, got others")
+    require_finite(variances=variances)
+    if variances.ndim == 0 or variances.shape[-1] == 0 or not bool((variances >= 0).all()):
+        raise ValueError(f"variances must be >= 0 along one axis or more, got shape {tuple(variances.shape)}")
+    if means is not None:
+        require_finite(means=means)
+        require_shape(variances.shape, means=means.shape)
     scaled = variances.double()
     squares = torch.zeros_like(scaled) if means is None else means.double().square()
     total = (scaled + squares).sum(dim=-1)
@@ -48,9 +56,15 @@ def mean_length_of_changes(
     Exact given u, since G u is then Gaussian with independent entries of equal variance; averaged
     over ``num_directions`` draws of u for each member of the batch. In float64.
     """
-    shape = (len(means), means.shape[2], num_directions)
-    draws = torch.randn(shape, generator=generator, dtype=torch.float64)
-    directions = draws / draws.norm(dim=1, keepdim=True)
+    require_at_least(1, num_directions=num_directions)
+    require_generator(generator)
+    require_finite(means=means, covariances=covariances)
+    if means.ndim != 3 or means.numel() == 0:
+        raise ValueError(f"means must have shape (batch, outputs, dim) and not be empty, got {tuple(means.shape)}")
+    batch, _, dim = means.shape
+    require_shape([batch, dim, dim], covariances=covariances.shape)
+    draws = torch.randn((batch, dim, int(num_directions)), generator=generator, dtype=torch.float64)
+    directions = normalize(draws, dim=1)
     changes = (means.double() @ directions).mT
     variances = (directions * (covariances.double() @ directions)).sum(dim=1).clamp(min=0)
     return mean_gaussian_length(variances.unsqueeze(2).expand_as(changes), changes).mean(dim=1)

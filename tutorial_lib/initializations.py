@@ -1,10 +1,12 @@
 """Random initializations: from the name of a scheme to three standard deviations."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import isfinite, sqrt
-from typing import NamedTuple, Protocol, runtime_checkable
+from numbers import Real
+from typing import NamedTuple
 
-from tutorial_lib.arguments import require_at_least
+from tutorial_lib.architecture import Architecture, require_architecture
+from tutorial_lib.arguments import require_member
 
 
 class _ThreeStds(NamedTuple):
@@ -26,9 +28,15 @@ class LayerStds(_ThreeStds):
     def __new__(cls, first: float, hidden: float, last: float) -> "LayerStds":
         """Check the three numbers, so that no formula has to."""
         for name, value in (("first", first), ("hidden", hidden), ("last", last)):
+            if not isinstance(value, Real) or isinstance(value, bool):
+                raise TypeError(f"{name} is a standard deviation and must be a number >= 0, got {value!r}")
             if not (isfinite(value) and value >= 0):
                 raise ValueError(f"{name} is a standard deviation and must be finite and >= 0, got {value}")
-        return super().__new__(cls, first, hidden, last)
+        return super().__new__(cls, float(first), float(hidden), float(last))
+
+    def of_layers(self, architecture: Architecture) -> list[float]:
+        """Return the standard deviation of each weight matrix, from the first to the last."""
+        return [self.first] + [self.hidden] * (architecture.depth - 2) + [self.last]
 
     @classmethod
     def _make(cls, iterable: Iterable[float]) -> "LayerStds":  # type: ignore[override]
@@ -36,34 +44,45 @@ class LayerStds(_ThreeStds):
         return cls(*iterable)
 
 
-@runtime_checkable
-class Initialization(Protocol):
-    """A scheme: sizes in, standard deviations out."""
-
-    def __call__(self, *, input_dim: int, width: int) -> LayerStds:
-        """Return the standard deviations at these sizes."""
+# A scheme: sizes in, standard deviations out.
+Initialization = Callable[[Architecture], LayerStds]
 
 
-def lecun(*, input_dim: int, width: int) -> LayerStds:
+def lecun(architecture: Architecture) -> LayerStds:
     """Variance 1 / fan_in in every layer (fan_in: number of inputs of a neuron; slide 10)."""
-    require_at_least(1, input_dim=input_dim, width=width)
-    return LayerStds(sqrt(1 / input_dim), sqrt(1 / width), sqrt(1 / width))
+    require_architecture(architecture)
+    of_width = sqrt(1 / architecture.width)
+    return LayerStds(sqrt(1 / architecture.input_dim), of_width, of_width)
 
 
-def he(*, input_dim: int, width: int) -> LayerStds:
+def he(architecture: Architecture) -> LayerStds:
     """Variance 2 / fan_in in every layer, the last one included (slide 10)."""
-    require_at_least(1, input_dim=input_dim, width=width)
-    return LayerStds(sqrt(2 / input_dim), sqrt(2 / width), sqrt(2 / width))
+    require_architecture(architecture)
+    of_width = sqrt(2 / architecture.width)
+    return LayerStds(sqrt(2 / architecture.input_dim), of_width, of_width)
 
 
-def ntk(*, input_dim: int, width: int) -> LayerStds:
+def ntk(architecture: Architecture) -> LayerStds:
     """Variance 2 / width in every layer but the last, which has variance 1 (slide 10).
 
     This is the talk's "NTK initialization". It is not Jacot's parametrization, in which all
     weights have variance 1 and explicit factors carry the width.
     """
-    require_at_least(1, input_dim=input_dim, width=width)
-    return LayerStds(sqrt(2 / width), sqrt(2 / width), 1.0)
+    require_architecture(architecture)
+    of_width = sqrt(2 / architecture.width)
+    return LayerStds(of_width, of_width, 1.0)
 
 
 INITIALIZATIONS: Mapping[str, Initialization] = {"lecun": lecun, "he": he, "ntk": ntk}
+
+
+def stds_of_scheme(scheme: str, architecture: Architecture) -> LayerStds:
+    """Return the standard deviations of a scheme known by its name: ``"lecun"``, ``"he"`` or ``"ntk"``."""
+    require_member(INITIALIZATIONS, scheme=scheme)
+    return INITIALIZATIONS[scheme](architecture)
+
+
+def require_stds(stds: LayerStds) -> None:
+    """Raise unless ``stds`` are the standard deviations of a network's layers."""
+    if not isinstance(stds, LayerStds):
+        raise TypeError(f"stds must be LayerStds, such as he(architecture), got {stds!r}")

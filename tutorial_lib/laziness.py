@@ -5,14 +5,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tutorial_lib.arguments import require_at_least, require_positive, require_shape
-from tutorial_lib.kernels import empirical_ntk
-from tutorial_lib.models import ReLUMLP
+from tutorial_lib.kernels import require_kernel_inputs
+from tutorial_lib.models import ReLUMLP, backward_signals, layer_inputs, require_inputs, require_network
+from tutorial_lib.tensors import require_finite, require_like
 
 
 def _require_same_shapes(initial: ReLUMLP, trained: ReLUMLP) -> None:
+    require_network(initial)
+    require_network(trained)
     shapes = [[tuple(weight.shape) for weight in model.weights] for model in (initial, trained)]
     if shapes[0] != shapes[1]:
         raise ValueError(f"initial and trained must have one shape, got {shapes[0]} and {shapes[1]}")
+    for start, end in zip(initial.weights, trained.weights, strict=True):
+        require_finite(initial=start, trained=end)
+        require_like(start, trained=end)
 
 
 def _norms(weights: list[Tensor]) -> list[Float[Tensor, "*networks"]]:
@@ -39,13 +45,39 @@ def input_weight_movement(initial: ReLUMLP, trained: ReLUMLP) -> Float[Tensor, "
     return moved / length
 
 
+def empirical_tangent_kernel(
+    model: ReLUMLP, inputs_a: Float[Tensor, "a dim"], inputs_b: Float[Tensor, "b dim"]
+) -> Float[Tensor, "*networks a b"]:
+    r"""Return the tangent kernel of a network at its present weights, one output; no Jacobian is built.
+
+    .. math:: \sum_{l=1}^L \langle h_{l-1}(x), h_{l-1}(x')\rangle\,
+              \langle \delta_l(x), \delta_l(x')\rangle
+
+    h are the hidden layers, delta the derivatives of f by the values that enter the relus.
+    """
+    require_network(model, output_dim=1)
+    require_kernel_inputs(inputs_a, inputs_b)
+    require_inputs(model, inputs_a=inputs_a, inputs_b=inputs_b)
+    layers_a, signals_a = _layers_and_signals(model, inputs_a)
+    layers_b, signals_b = _layers_and_signals(model, inputs_b)
+    terms = zip(layers_a, layers_b, signals_a, signals_b, strict=True)
+    return sum(((ha @ hb.mT) * (da @ db.mT) for ha, hb, da, db in terms), start=torch.zeros_like(inputs_a[0, 0]))
+
+
+def _layers_and_signals(model: ReLUMLP, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    weights = [weight.detach() for weight in model.weights]
+    layers = layer_inputs(weights, x)
+    last = torch.full_like(layers[-1][..., :1], 1 / model.output_divisor)
+    return layers, list(backward_signals(weights, layers, last))[::-1]
+
+
 def kernel_drift(initial: ReLUMLP, trained: ReLUMLP, x: Float[Tensor, "batch dim"]) -> Float[Tensor, "*networks"]:
     r"""Return ||K_t - K_0||_F / ||K_0||_F for the empirical tangent kernels at the inputs x.
 
     nan or infinity for a network that was dead at the start: its kernel vanishes.
     """
     _require_same_shapes(initial, trained)
-    start, end = (empirical_ntk(model, x, x) for model in (initial, trained))
+    start, end = (empirical_tangent_kernel(model, x, x) for model in (initial, trained))
     (moved, length) = _norms([end - start, start])
     return moved / length
 
@@ -67,16 +99,24 @@ def linearized_outputs(
     c are iterated, with the empirical tangent kernel K_0 at the start:
 
     .. math:: f_t = f_0 + K_0(\cdot, X)\, c_t,\quad c_{t+1} = c_t - \frac{\eta}{n} (f_t(X) - y),\quad c_0 = 0
+
+    From learning rate 2 n / (largest eigenvalue of K_0) on it diverges, which is refused.
     """
     require_positive(learning_rate=learning_rate)
     require_at_least(0, num_steps=num_steps)
+    kernel = empirical_tangent_kernel(initial, train_x, train_x)
+    require_finite(train_y=train_y)
     require_shape([len(train_x)], train_y=train_y.shape)
-    kernel = empirical_ntk(initial, train_x, train_x)
+    require_like(train_x, train_y=train_y)
+    largest = torch.linalg.eigvalsh(kernel)[..., -1].max().item()
+    if learning_rate * largest >= 2 * len(train_x):
+        limit = f"{2 * len(train_x) / largest:.6g}, where the linearization diverges"
+        raise ValueError(f"learning_rate must be below {limit}, got {learning_rate}")
     start: Tensor = initial(train_x).detach()
     coefficients = torch.zeros_like(start)
     for _ in range(num_steps):
         outputs = start + (kernel @ coefficients.unsqueeze(-1)).squeeze(-1)
         coefficients = coefficients - learning_rate / len(train_x) * (outputs - train_y)
-    learnt = empirical_ntk(initial, x, train_x) @ coefficients.unsqueeze(-1)
+    learnt = empirical_tangent_kernel(initial, x, train_x) @ coefficients.unsqueeze(-1)
     result: Tensor = initial(x).detach() + learnt.squeeze(-1)
     return result

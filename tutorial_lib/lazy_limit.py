@@ -1,4 +1,4 @@
-"""Trained networks predicted without training: gradient descent in the lazy limit.
+"""Trained networks predicted without training: gradient descent in the limit of large width.
 
 In that limit f_t = f_0 + Theta(., X) A_t (y - f_0(X)) with A_t = (I - (I - eta Theta / n)^t) / Theta,
 Theta the infinite-width tangent kernel at width m and f_0 a Gaussian process with the NNGP kernel K.
@@ -13,50 +13,52 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
+from tutorial_lib.architecture import Architecture, require_architecture
 from tutorial_lib.arguments import require_at_least, require_positive, require_shape
 from tutorial_lib.estimates import Estimate
-from tutorial_lib.exact import initial_mean_square_gradient, mean_abs_coordinate
+from tutorial_lib.exact import initial_mean_square_gradient, mean_abs_coordinate, mean_ball_length
 from tutorial_lib.gaussians import mean_gaussian_length, mean_length_of_changes
-from tutorial_lib.initializations import LayerStds
+from tutorial_lib.initializations import LayerStds, require_stds
 from tutorial_lib.kernels import kernel_profiles, lengths_and_cosines
+from tutorial_lib.tensors import require_finite, require_generator, require_rows
 
 # Test points handled at once: each takes a matrix of n x d numbers.
 _BLOCK_POINTS = 16
-
-
-def _require_labels(x: Tensor, y: Tensor, name: str) -> None:
-    require_shape([len(x)], **{f"{name}_y": y.shape})
-    if not bool(torch.isfinite(y).all()):
-        raise ValueError(f"{name}_y must be finite, got nan or infinity")
 
 
 class LazyLimit:
     """The law of a network trained by full-batch gradient descent on the mean half square.
 
     Costs O(n^3) once for n training points, and O(n^2 d) per test point for the covariance of the
-    gradient, d its dimension. All in float64. ``train_y`` may have a column for each of two or more
-    outputs; the loss is then the half square summed over outputs.
+    gradient, d its dimension. All in float64. ``train_y`` has one label per row, or a column for each of two
+    or more outputs of the ``architecture``; the loss is then the half square summed over outputs.
     """
 
     def __init__(
         self,
         train_x: Float[Tensor, "train dim"],
         train_y: Float[Tensor, "train ..."],
-        *,
         stds: LayerStds,
-        width: int,
-        depth: int,
+        architecture: Architecture,
     ) -> None:
-        several = train_y.ndim == 2 and train_y.shape[1] > 1
-        _require_labels(train_x, train_y.sum(dim=1) if several else train_y, "train")
+        require_rows(train_x=train_x)
+        require_stds(stds)
+        require_architecture(architecture, input_dim=train_x.shape[1])
+        outputs = architecture.output_dim
+        require_finite(train_y=train_y)
+        require_shape([len(train_x)] if outputs == 1 else [len(train_x), outputs], train_y=train_y.shape)
         self.train_x, self.train_y = train_x.double(), train_y.double()
-        self.stds, self.width, self.depth = stds, width, depth
+        self.stds, self.architecture = stds, architecture
         lengths, cosines = lengths_and_cosines(self.train_x, self.train_x)
         self.nngp, tangent = (lengths * profile for profile in self._profiles(cosines))
         self.eigenvalues, self.modes = torch.linalg.eigh(tangent)
 
     def _profiles(self, cosines: Float[Tensor, "..."]) -> tuple[Float[Tensor, "..."], Float[Tensor, "..."]]:
-        return kernel_profiles(cosines, stds=self.stds, width=self.width, depth=self.depth)
+        return kernel_profiles(cosines, self.stds, self.architecture)
+
+    def _require_test_inputs(self, test_x: Tensor) -> None:
+        require_rows(test_x=test_x)
+        require_shape([len(test_x), self.architecture.input_dim], test_x=test_x.shape)
 
     def stable_learning_rate(self, factor: float = 0.5) -> float:
         """Return ``factor`` n / (largest eigenvalue of Theta); from factor 2 on the limit diverges."""
@@ -104,6 +106,7 @@ class LazyLimit:
         self, test_x: Float[Tensor, "test dim"], *, learning_rate: float, num_steps: float
     ) -> tuple[Float[Tensor, "test ..."], Float[Tensor, " test"]]:
         """Return mean (a column for each of several outputs) and variance over the initial weights of f_t."""
+        self._require_test_inputs(test_x)
         lengths, cosines = lengths_and_cosines(test_x.double(), self.train_x)
         by_nngp, by_ntk = (lengths * profile for profile in self._profiles(cosines))
         learnt = by_ntk @ self._inverse_modes(learning_rate, num_steps)
@@ -120,9 +123,12 @@ class LazyLimit:
         num_steps: float,
     ) -> float:
         """Return the mean probability that the trained output has the sign of the label (+1 or -1)."""
-        if self.train_y.ndim > 1:
-            raise ValueError(f"accuracy needs one output, got train_y of shape {tuple(self.train_y.shape)}")
-        _require_labels(test_x, test_y, "test")
+        require_architecture(self.architecture, output_dim=1)
+        self._require_test_inputs(test_x)
+        require_finite(test_y=test_y)
+        require_shape([len(test_x)], test_y=test_y.shape)
+        if not bool((test_y.abs() == 1).all()):
+            raise ValueError(f"test_y must be +1 or -1, got labels from {test_y.min():g} to {test_y.max():g}")
         means, variances = self.outputs(test_x, learning_rate=learning_rate, num_steps=num_steps)
         margins = test_y.double() * means / variances.sqrt()
         return float(torch.special.ndtr(margins).mean())
@@ -159,9 +165,10 @@ class LazyLimit:
         J are the Jacobians of Theta(x, X) and K(x, X) in x; c_0 d is the mean square gradient before
         training. Several outputs have a row of means each, and share the covariance.
         """
+        self._require_test_inputs(test_x)
         dim = test_x.shape[1]
         inverse = self._inverse_modes(learning_rate, num_steps)
-        square = initial_mean_square_gradient(self.stds, input_dim=dim, width=self.width, depth=self.depth)
+        square = initial_mean_square_gradient(self.stds, self.architecture.replace(output_dim=1))
         before = square / dim * torch.eye(dim, dtype=torch.float64)
         means, covariances = [], []
         for points in torch.split(test_x.double(), _BLOCK_POINTS):
@@ -188,10 +195,8 @@ class LazyLimit:
         means, covariances = self.gradients(test_x, learning_rate=learning_rate, num_steps=num_steps)
         dim = test_x.shape[1]
         if means.ndim == 3:
-            if generator is None:
-                raise ValueError("several outputs need a generator for the directions, got None")
-            lengths = mean_length_of_changes(means, covariances, generator=generator)
-            return Estimate.from_draws((lengths * dim / (dim + 1)).tolist())
+            lengths = mean_length_of_changes(means, covariances, generator=require_generator(generator))
+            return Estimate.from_draws((lengths * mean_ball_length(dim)).tolist())
         variances, axes = torch.linalg.eigh(covariances)
         rotated = (axes.mT @ means.unsqueeze(2)).squeeze(2)
         lengths = mean_gaussian_length(variances.clamp(min=0), rotated)
@@ -202,10 +207,9 @@ def predicted_perturbation_stability(
     train_x: Float[Tensor, "train dim"],
     train_y: Float[Tensor, " train"],
     test_x: Float[Tensor, "test dim"],
-    *,
     stds: LayerStds,
-    width: int,
-    depth: int,
+    architecture: Architecture,
+    *,
     learning_rate: float,
     num_steps: float,
 ) -> Estimate:
@@ -215,5 +219,6 @@ def predicted_perturbation_stability(
     is sampled. The mean is over initial weights; the error is that of the mean over test points, and
     none if these points are all you ask about. ``num_steps`` may be ``math.inf``.
     """
-    limit = LazyLimit(train_x, train_y, stds=stds, width=width, depth=depth)
+    require_architecture(architecture, output_dim=1)
+    limit = LazyLimit(train_x, train_y, stds, architecture)
     return limit.perturbation_stability(test_x, learning_rate=learning_rate, num_steps=num_steps)

@@ -1,4 +1,8 @@
-"""ReLU networks with explicit weights, one at a time or many of one shape at once."""
+"""ReLU networks with explicit weights, one at a time or many of one shape at once.
+
+The two chains of matrix products that all else is made of stand here once: ``layer_inputs`` goes
+forward through the layers, ``backward_signals`` back.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import final
@@ -7,19 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from tutorial_lib.arguments import require_at_least, require_depth, require_positive
-from tutorial_lib.initializations import LayerStds
-
-
-def _draw_weights(
-    stds: LayerStds, sizes: Sequence[int], leading: Sequence[int], generator: Generator
-) -> Iterator[Tensor]:
-    """Yield the Gaussian weight matrices between layers of the given ``sizes``."""
-    layer_stds = [stds.first] + [stds.hidden] * (len(sizes) - 3) + [stds.last]
-    for std, rows, columns in zip(layer_stds, sizes[1:], sizes[:-1], strict=True):
-        # Always float64: the same seed gives other numbers in float32, hence another network.
-        shape = (*leading, rows, columns)
-        yield std * torch.randn(shape, generator=generator, dtype=torch.float64)
+from tutorial_lib.architecture import Architecture, require_architecture
+from tutorial_lib.arguments import require_at_least, require_positive
+from tutorial_lib.initializations import LayerStds, require_stds
+from tutorial_lib.tensors import require_finite, require_generator, require_like
 
 
 def mask_(signal: Float[Tensor, "..."], layer: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
@@ -32,43 +27,103 @@ def mask_(signal: Float[Tensor, "..."], layer: Float[Tensor, "..."]) -> Float[Te
     return masked
 
 
+def layer_inputs(weights: Sequence[Tensor], x: Float[Tensor, "*networks batch dim"]) -> list[Tensor]:
+    """Return what each weight matrix multiplies: x, then the hidden layers."""
+    layers = [x]
+    for weight in weights[:-1]:
+        layers.append((layers[-1] @ weight.mT).relu_())
+    return layers
+
+
+def backward_signals(weights: Sequence[Tensor], layers: Sequence[Tensor], last: Tensor) -> Iterator[Tensor]:
+    """Yield the derivatives with respect to what each weight matrix puts out, from the last to the first.
+
+    ``layers`` are the ``layer_inputs``, ``last`` the derivative with respect to what the last matrix puts out.
+    """
+    yield last
+    for weight, layer in zip(weights[:0:-1], layers[:0:-1], strict=True):
+        last = mask_(last @ weight, layer)
+        yield last
+
+
+def _draw_weights(
+    stds: LayerStds, architecture: Architecture, leading: Sequence[int], generator: Generator
+) -> Iterator[Tensor]:
+    """Yield the Gaussian weight matrices from the first to the last."""
+    sizes = architecture.layer_sizes
+    for std, rows, columns in zip(stds.of_layers(architecture), sizes[1:], sizes[:-1], strict=True):
+        # Always float64: the same seed gives other numbers in float32, hence another network.
+        shape = (*leading, rows, columns)
+        yield std * torch.randn(shape, generator=generator, device=generator.device, dtype=torch.float64)
+
+
 @final
 class ReLUMLP(nn.Module):
     """f(x) = W_L relu(W_{L-1} ... relu(W_1 x)) / output_divisor, without biases.
 
-    ``depth`` is L, the number of weight matrices: depth=2 has one hidden layer. The weights are
-    independent N(0, std^2), float64 on the CPU; move them with ``.to``. With ``num_networks``
-    the module is an ensemble: every weight has a leading axis of independent networks, which
-    are evaluated as one batched product, and so has every output.
+    ``ReLUMLP(he(shape), shape, generator=...)`` draws independent weights N(0, std^2), in float64 on the
+    generator's device; move them with ``.to``. ``ReLUMLP.from_weights`` takes weights as they are. With
+    ``num_networks`` the module is an ensemble: every weight has a leading axis of independent networks,
+    which are evaluated as one batched product, and so has every output.
     """
 
     def __init__(
         self,
         stds: LayerStds,
+        architecture: Architecture,
         *,
-        input_dim: int,
-        width: int,
-        depth: int,
-        output_dim: int = 1,
         output_divisor: float = 1.0,
         num_networks: int | None = None,
         generator: Generator,
     ) -> None:
         super().__init__()
-        require_at_least(1, input_dim=input_dim, width=width, output_dim=output_dim)
-        require_depth(depth)
+        require_stds(stds)
+        require_architecture(architecture)
         require_positive(output_divisor=output_divisor)
+        require_generator(generator)
+        leading: tuple[int, ...] = ()
         if num_networks is not None:
             require_at_least(1, num_networks=num_networks)
-        sizes = [input_dim] + [width] * (depth - 1) + [output_dim]
-        leading = () if num_networks is None else (num_networks,)
-        self.weights = nn.ParameterList(_draw_weights(stds, sizes, leading, generator))
-        self.output_divisor = output_divisor
+            leading = (int(num_networks),)
+        self.weights = nn.ParameterList(_draw_weights(stds, architecture, leading, generator))
+        self.output_divisor = float(output_divisor)
+
+    @classmethod
+    def from_weights(
+        cls, weights: Sequence[Float[Tensor, "*networks rows columns"]], *, output_divisor: float = 1.0
+    ) -> "ReLUMLP":
+        """Return the network, or the ensemble, with copies of these weight matrices, from the first to the last.
+
+        Their shapes are those that ``Architecture`` describes, behind a leading axis of networks for an
+        ensemble; dtype and device stay.
+        """
+        require_positive(output_divisor=output_divisor)
+        weights = list(weights)
+        require_finite(**{f"weights[{place}]": weight for place, weight in enumerate(weights)})
+        _require_consecutive(weights)
+        network = cls.__new__(cls)
+        nn.Module.__init__(network)
+        network.weights = nn.ParameterList(weight.detach().clone() for weight in weights)
+        network.output_divisor = float(output_divisor)
+        return network
+
+    @property
+    def architecture(self) -> Architecture:
+        """The sizes of a network, or of each network of an ensemble."""
+        first, last = self.weights[0], self.weights[-1]
+        return Architecture(
+            input_dim=first.shape[-1], width=first.shape[-2], depth=len(self.weights), output_dim=last.shape[-2]
+        )
 
     @property
     def input_dim(self) -> int:
         """Number of coordinates of an input."""
         return int(self.weights[0].shape[-1])
+
+    @property
+    def output_dim(self) -> int:
+        """Number of outputs."""
+        return int(self.weights[-1].shape[-2])
 
     @property
     def num_networks(self) -> int | None:
@@ -87,27 +142,74 @@ class ReLUMLP(nn.Module):
         output: Tensor = x @ last.mT / self.output_divisor
         return output.squeeze(-1) if output.shape[-1] == 1 else output
 
+    def jacobians(self, x: Float[Tensor, "batch input_dim"]) -> Float[Tensor, "*networks outputs batch input_dim"]:
+        """Return df/dx at each row: one chain of masked products from the outputs back to the input."""
+        weights = [weight.detach() for weight in self.weights]
+        layers = [layer.unsqueeze(-3) for layer in layer_inputs(weights, x)]
+        # The axis of outputs stands between those of networks and rows.
+        matrices = [weight.unsqueeze(-3) if weight.ndim == 3 else weight for weight in weights]
+        start = torch.eye(self.output_dim).to(x).unsqueeze(-2) / self.output_divisor
+        signal = start.expand(*layers[-1].shape[:-3], self.output_dim, len(x), self.output_dim)
+        for signal in backward_signals(matrices, layers, signal):
+            pass
+        return signal @ matrices[0]
 
-def mirrored(inner: Float[Tensor, "*networks half input_dim"], outer: Float[Tensor, "*networks half"]) -> ReLUMLP:
+    def changes(
+        self, x: Float[Tensor, "batch input_dim"], directions: Float[Tensor, "*networks batch input_dim"]
+    ) -> Float[Tensor, "*networks batch outputs"]:
+        """Return J u at each row for one direction u each: f and J u side by side, two forward passes."""
+        *hidden, last = (weight.detach() for weight in self.weights)
+        for weight in hidden:
+            x = (x @ weight.mT).relu_()
+            directions = mask_(directions @ weight.mT, x)
+        changes: Tensor = directions @ last.mT / self.output_divisor
+        return changes
+
+
+def _require_consecutive(weights: Sequence[Tensor]) -> None:
+    """Raise unless the matrices fit one behind the other, with hidden layers of one width."""
+    shapes = [tuple(weight.shape) for weight in weights]
+    allowed = "matrices (width, input_dim), (width, width) ..., (output_dim, width), all with the same axis in front"
+    if len(weights) < 2 or any(len(shape) not in (2, 3) or 0 in shape for shape in shapes):
+        raise ValueError(f"weights must be two or more {allowed}, got shapes {shapes}")
+    width = shapes[0][-2]
+    hidden = all(shape[-2:] == (width, width) for shape in shapes[1:-1])
+    if not hidden or shapes[-1][-1] != width or len({shape[:-2] for shape in shapes}) != 1:
+        raise ValueError(f"weights must be {allowed}, got shapes {shapes}")
+    require_like(weights[0], **{f"weights[{place}]": weight for place, weight in enumerate(weights)})
+
+
+def require_network(model: ReLUMLP, **needed: int) -> None:
+    """Raise unless ``model`` is a ``ReLUMLP`` with the sizes that are ``needed``, such as ``output_dim=1``."""
+    if not isinstance(model, ReLUMLP):
+        raise TypeError(f"model must be a ReLUMLP, got {type(model).__name__}")
+    require_architecture(model.architecture, **needed)
+
+
+def require_inputs(model: ReLUMLP, **inputs: Tensor) -> None:
+    """Raise unless every named argument is a batch of inputs of the network, finite and of its dtype and device."""
+    for name, x in inputs.items():
+        require_finite(**{name: x})
+        if x.ndim != 2 or x.shape[1] != model.input_dim or len(x) == 0:
+            wanted = f"(batch, {model.input_dim}) and not be empty"
+            raise ValueError(f"{name} must have shape {wanted}, got {tuple(x.shape)}")
+        weight: Tensor = model.weights[0]
+        if (x.dtype, x.device) != (weight.dtype, weight.device):
+            wanted = f"{weight.dtype} on {weight.device} like the weights"
+            raise ValueError(f"{name} must be {wanted}, got {x.dtype} on {x.device}")
+
+
+def antisymmetric(inner: Float[Tensor, "*networks half input_dim"], outer: Float[Tensor, "*networks half"]) -> ReLUMLP:
     """Return two-layer networks that hold each neuron given and its mirror image, so that f is 0 at the start.
 
     Neuron i has the input weights ``inner[..., i, :]`` and the output weight ``outer[..., i]``; its image has the
     same input weights and the opposite output weight. Width: twice the neurons given. A leading axis of both
     makes an ensemble. The tangent kernel is twice that of the neurons given, so training still moves f.
     """
+    require_finite(inner=inner, outer=outer)
     if inner.ndim not in (2, 3) or inner.shape[:-1] != outer.shape:
         raise ValueError(
             f"inner and outer must have shapes (..., half, input_dim) and (..., half), at most one axis in front, "
             f"got {tuple(inner.shape)} and {tuple(outer.shape)}"
         )
-    networks = ReLUMLP(
-        LayerStds(0, 0, 0),
-        input_dim=inner.shape[-1],
-        width=2 * inner.shape[-2],
-        depth=2,
-        num_networks=None if inner.ndim == 2 else len(inner),
-        generator=Generator(),
-    )
-    networks.weights[0].data = torch.cat([inner, inner], dim=-2)
-    networks.weights[1].data = torch.cat([outer, -outer], dim=-1).unsqueeze(-2)
-    return networks
+    return ReLUMLP.from_weights([torch.cat([inner, inner], dim=-2), torch.cat([outer, -outer], dim=-1).unsqueeze(-2)])

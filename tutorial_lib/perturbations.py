@@ -3,8 +3,16 @@
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
+from torch.nn.functional import normalize
 
 from tutorial_lib.arguments import require_positive
+from tutorial_lib.tensors import require_floating_point, require_generator
+
+
+def _require_rows_to_perturb(like: Tensor) -> None:
+    require_floating_point(like=like)
+    if like.ndim < 2 or like.numel() == 0:
+        raise ValueError(f"like must have shape (batch, ...) and not be empty, got {tuple(like.shape)}")
 
 
 def uniform_on_sphere(like: Float[Tensor, "batch ..."], *, generator: Generator) -> Float[Tensor, "batch ..."]:
@@ -12,10 +20,10 @@ def uniform_on_sphere(like: Float[Tensor, "batch ..."], *, generator: Generator)
 
     Drawn on the generator's device in float64, then moved to the dtype and device of ``like``.
     """
+    _require_rows_to_perturb(like)
+    require_generator(generator)
     draws = torch.randn(like.shape, generator=generator, device=generator.device, dtype=torch.float64)
-    lengths = draws.flatten(1).norm(dim=1).reshape(-1, *(1,) * (like.ndim - 1))
-    directions: Tensor = draws / lengths
-    return directions.to(like)
+    return normalize(draws.flatten(1)).reshape(like.shape).to(like)
 
 
 def uniform_in_ball(

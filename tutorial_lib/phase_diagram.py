@@ -12,12 +12,13 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from tutorial_lib.arguments import require_at_least
+from tutorial_lib.architecture import Architecture, require_architecture
+from tutorial_lib.arguments import require_at_least, require_number, require_shape
 from tutorial_lib.initializations import Initialization, LayerStds
-from tutorial_lib.kernels import empirical_ntk
-from tutorial_lib.models import ReLUMLP
+from tutorial_lib.models import ReLUMLP, require_network
 from tutorial_lib.randomness import random_stream
-from tutorial_lib.training import train
+from tutorial_lib.tensors import require_finite, require_rows
+from tutorial_lib.training import largest_kernel_eigenvalues, train
 
 
 def stds_at(gamma: float, gamma_prime: float, *, width: int) -> LayerStds:
@@ -28,15 +29,15 @@ def stds_at(gamma: float, gamma_prime: float, *, width: int) -> LayerStds:
     So that gamma = -log(beta_out beta_in) / log m and gamma' = -log(beta_out / beta_in) / log m.
     """
     require_at_least(2, width=width)
-    last, first = (width ** (-(gamma + sign * gamma_prime) / 2) for sign in (1, -1))
+    require_number(gamma=gamma, gamma_prime=gamma_prime)
+    last, first = (int(width) ** (-(gamma + sign * gamma_prime) / 2) for sign in (1, -1))
     return LayerStds(first=first, hidden=0.0, last=last)
 
 
 def networks_at(
     points: Sequence[tuple[float, float]],
+    architecture: Architecture,
     *,
-    input_dim: int,
-    width: int,
     num_networks: int,
     output_divisor: float = 1.0,
     generator: Generator,
@@ -45,20 +46,17 @@ def networks_at(
 
     All points share the same Gaussians, so they differ by their standard deviations alone.
     """
-    networks = ReLUMLP(
-        LayerStds(first=1.0, hidden=0.0, last=1.0),
-        input_dim=input_dim,
-        width=width,
-        depth=2,
-        output_divisor=output_divisor,
-        num_networks=num_networks,
-        generator=generator,
-    )
-    stds = [stds_at(gamma, gamma_prime, width=width) for gamma, gamma_prime in points]
-    for weight, scales in zip(networks.weights, ([s.first for s in stds], [s.last for s in stds]), strict=True):
-        scale = torch.tensor(scales, dtype=weight.dtype).reshape(-1, 1, 1, 1)
-        weight.data = (scale * weight.data).flatten(0, 1)
-    return networks
+    require_architecture(architecture, depth=2)
+    if len(points) == 0:
+        raise ValueError("points must hold at least one pair (gamma, gamma'), got none")
+    stds = [stds_at(gamma, gamma_prime, width=architecture.width) for gamma, gamma_prime in points]
+    standard = LayerStds(first=1.0, hidden=0.0, last=1.0)
+    drawn = ReLUMLP(standard, architecture, num_networks=num_networks, generator=generator)
+    weights = [
+        (torch.tensor(scales).to(weight).reshape(-1, 1, 1, 1) * weight).flatten(0, 1)
+        for weight, scales in zip(drawn.weights, ([s.first for s in stds], [s.last for s in stds]), strict=True)
+    ]
+    return ReLUMLP.from_weights(weights, output_divisor=output_divisor)
 
 
 def trained_on_plane(
@@ -76,18 +74,21 @@ def trained_on_plane(
 
     Full-batch gradient descent on the mean half square, rate 0.3 / max(largest eigenvalue of the
     network's own tangent kernel / n, 0.5 / output_divisor), computed anew every 25 steps: outside the
-    linear regime the kernel starts near 0 and grows. In the dtype of x. Raises if a network diverged.
+    linear regime the kernel starts near 0 and grows. In the dtype of x. Raises ``DivergedError`` if a network
+    diverged.
     """
+    require_rows(x=x)
+    require_at_least(1, num_steps=num_steps)
+    shape = Architecture(input_dim=x.shape[1], width=width, depth=2)
     generator = random_stream(seed, f"plane of width {width}")
-    sizes = {"input_dim": x.shape[1], "width": width, "num_networks": num_networks}
-    initial = networks_at(points, **sizes, output_divisor=output_divisor, generator=generator).to(x)
+    initial = networks_at(
+        points, shape, num_networks=num_networks, output_divisor=output_divisor, generator=generator
+    ).to(x)
     networks = deepcopy(initial)
     for start in range(0, num_steps, 25):
-        largest = torch.linalg.eigvalsh(empirical_ntk(networks, x, x))[:, -1] / len(x)
+        largest = largest_kernel_eigenvalues(networks, x) / len(x)
         rates = 0.3 / largest.clamp(min=0.5 / output_divisor)
-        result = train(networks, x, y, learning_rate=rates, num_steps=min(25, num_steps - start))
-        if bool((result.diverged_at >= 0).any()):
-            raise FloatingPointError(f"training diverged between steps {start} and {start + 25}")
+        train(networks, x, y, learning_rate=rates, num_steps=min(25, num_steps - start)).require_all_finite()
     return initial, networks
 
 
@@ -97,7 +98,9 @@ def exponents(initialization: Initialization, *, input_dim: int, output_exponent
     ``output_exponent`` is that of the output divisor, m to this power.
     """
     widths = 10**3, 10**6
-    small, large = (initialization(input_dim=input_dim, width=width) for width in widths)
+    require_number(output_exponent=output_exponent)
+    shape = Architecture(input_dim=input_dim, width=widths[0], depth=2)
+    small, large = (initialization(shape.replace(width=width)) for width in widths)
     decades = log(widths[1] / widths[0])
     of_input, of_output = log(small.first / large.first) / decades, log(small.last / large.last) / decades
     return of_output + of_input + output_exponent, of_output - of_input
@@ -109,6 +112,7 @@ def regime(gamma: float, gamma_prime: float) -> str:
     Linear if gamma < 1 or gamma' > gamma - 1 (input weights hardly move), condensed if gamma > 1 and
     gamma' < gamma - 1 (they move by much more than their length), critical on the border.
     """
+    require_number(gamma=gamma, gamma_prime=gamma_prime)
     lead = max(1 - gamma, gamma_prime - (gamma - 1))
     return "linear" if lead > 0 else "condensed" if lead < 0 else "critical"
 
@@ -119,6 +123,7 @@ def slide_condition(gamma: float, gamma_prime: float) -> bool:
     At two layers and output divisor 1 it asks m^(3/2) (beta_in + beta_out) -> 0: both standard
     deviations fall faster than m^(-3/2), hence gamma > 3 + abs(gamma').
     """
+    require_number(gamma=gamma, gamma_prime=gamma_prime)
     return gamma > 3 + abs(gamma_prime)
 
 
@@ -126,10 +131,7 @@ def orientations_and_amplitudes(
     model: ReLUMLP,
 ) -> tuple[Float[Tensor, "*networks width"], Float[Tensor, "*networks width"]]:
     """Return angle of w_k in radians and amplitude abs(a_k) ||w_k|| of each neuron; inputs have two coordinates."""
-    if len(model.weights) != 2 or model.input_dim != 2:
-        raise ValueError(
-            f"model must have depth 2 and two input coordinates, got depth {len(model.weights)} and {model.input_dim}"
-        )
+    require_network(model, depth=2, input_dim=2, output_dim=1)
     inner, outer = (weight.detach() for weight in model.weights)
     amplitudes: Tensor = inner.norm(dim=-1) * outer.norm(dim=-2)
     return torch.atan2(inner[..., 1], inner[..., 0]), amplitudes
@@ -140,6 +142,10 @@ def occupied_orientations(
 ) -> float:
     """Return the effective number of angle bins that hold the amplitude: exp of its entropy."""
     require_at_least(1, num_bins=num_bins)
+    require_finite(orientations=orientations, amplitudes=amplitudes)
+    require_shape(orientations.shape, amplitudes=amplitudes.shape)
+    if not (bool((amplitudes >= 0).all()) and bool((amplitudes > 0).any())):
+        raise ValueError("amplitudes must be >= 0 and not all 0, got others")
     bins = ((orientations / (2 * torch.pi) + 0.5) * num_bins).long().clamp(0, num_bins - 1)
     shares = torch.zeros(num_bins, dtype=amplitudes.dtype).index_add_(0, bins, amplitudes)
     return float(torch.special.entr(shares / shares.sum()).sum().exp())

@@ -3,21 +3,21 @@ r"""Random-feature regression: two-layer ReLU networks of which only the last la
 .. math:: f(x) = \frac1{\sqrt k}\sum_{j=1}^k a_j \max(\langle w_j, x\rangle, 0)
 
 The k directions w_j, uniform on the unit sphere, stay as drawn. f is linear in the outer weights a, and so is
-its gradient by x: every fit below is a convex problem. The fits are ``ReLUMLP`` of depth 2, for which
+its gradient with respect to x: every fit below is a convex problem. The fits are ``ReLUMLP`` of depth 2, for which
 ``stability`` has gradients.
 """
 
-from math import isfinite, sqrt
+from math import sqrt
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from tutorial_lib.arguments import require_at_least, require_positive
-from tutorial_lib.initializations import LayerStds
-from tutorial_lib.models import ReLUMLP
+from tutorial_lib.arguments import require_at_least, require_not_negative, require_positive
+from tutorial_lib.models import ReLUMLP, require_network
 from tutorial_lib.perturbations import uniform_on_sphere
 from tutorial_lib.stability import input_jacobians
+from tutorial_lib.tensors import require_finite, require_like
 
 # How near a share of the loss may come to 0 or 1: its inverse is a weight in a least-squares problem.
 _SMALLEST_SHARE = 1e-8
@@ -29,17 +29,13 @@ def random_directions(*, num_features: int, input_dim: int, generator: Generator
     return uniform_on_sphere(torch.empty(num_features, input_dim, dtype=torch.float64), generator=generator)
 
 
-def network(directions: Float[Tensor, "features dim"], outer: Float[Tensor, " features"]) -> ReLUMLP:
+def feature_network(directions: Float[Tensor, "features dim"], outer: Float[Tensor, " features"]) -> ReLUMLP:
     """Return f as a network of depth 2: input weights ``directions``, output weights ``outer`` over sqrt(k)."""
+    require_finite(directions=directions, outer=outer)
     if directions.ndim != 2 or len(directions) == 0 or outer.shape != directions.shape[:1]:
         shapes = f"{tuple(directions.shape)} and {tuple(outer.shape)}"
         raise ValueError(f"directions and outer must have shapes (features, dim) and (features,), got {shapes}")
-    width, input_dim = directions.shape
-    sizes = {"input_dim": input_dim, "width": width, "depth": 2}
-    fitted = ReLUMLP(LayerStds(0, 0, 0), **sizes, output_divisor=sqrt(width), generator=Generator())
-    # A copy, since networks are trained in place.
-    fitted.weights[0].data, fitted.weights[1].data = directions.clone(), outer.unsqueeze(0)
-    return fitted
+    return ReLUMLP.from_weights([directions, outer.unsqueeze(0)], output_divisor=sqrt(len(directions)))
 
 
 def minimum_norm_fit(
@@ -54,7 +50,7 @@ def minimum_norm_fit(
     features, labels = _features(directions, x)[0].cpu(), y.unsqueeze(1).cpu()
     # By singular values: the default driver is wrong if a feature is 0 on all rows. CPU only, hence the moves.
     outer = torch.linalg.lstsq(features, labels, driver="gelsd").solution.squeeze(1)
-    return network(directions, outer.to(x))
+    return feature_network(directions, outer.to(x))
 
 
 def attacked_losses(
@@ -67,8 +63,11 @@ def attacked_losses(
     Exact for f replaced by its tangent plane at x, by Cauchy and Schwarz; radius 0 is the squared error. The network
     itself bends inside the ball, so this is neither an upper nor a lower bound for it.
     """
-    _require_data(model.weights[0], x, y)
-    _require_radius(radius)
+    require_network(model, output_dim=1)
+    if model.num_networks is not None:
+        raise ValueError(f"model must be one network, got an ensemble of {model.num_networks}")
+    _require_data(model.weights[0].detach(), x, y)
+    require_not_negative(radius=radius)
     gradients = input_jacobians(model, x).squeeze(-2).norm(dim=-1)
     losses: Tensor = ((model(x).detach() - y).abs() + radius * gradients).square()
     return losses
@@ -94,7 +93,7 @@ def adversarial_fit(
     cannot, so all is computed in float64 and then taken to the dtype of ``x``.
     """
     _require_data(directions, x, y)
-    _require_radius(radius)
+    require_not_negative(radius=radius)
     require_positive(ridge=ridge)
     require_at_least(1, num_steps=num_steps)
     dtype, directions, x, y = x.dtype, directions.double(), x.double(), y.double()
@@ -111,7 +110,7 @@ def adversarial_fit(
         u = (features @ outer - y).abs()
         v = radius * ((slopes * outer) @ directions).norm(dim=1)
         shares = (u / (u + v)).nan_to_num(nan=0.5).clamp(_SMALLEST_SHARE, 1 - _SMALLEST_SHARE)
-    return network(directions, outer).to(dtype)
+    return feature_network(directions, outer).to(dtype)
 
 
 def _features(directions: Tensor, x: Tensor) -> tuple[Float[Tensor, "batch features"], Float[Tensor, "batch features"]]:
@@ -120,17 +119,12 @@ def _features(directions: Tensor, x: Tensor) -> tuple[Float[Tensor, "batch featu
     return torch.relu(signals), (signals > 0).to(x) / sqrt(len(directions))
 
 
-def _require_radius(radius: float) -> None:
-    if not (isfinite(radius) and radius >= 0):
-        raise ValueError(f"radius must be a finite number >= 0, got {radius}")
-
-
 def _require_data(directions: Tensor, x: Tensor, y: Tensor) -> None:
-    if directions.ndim != 2 or x.ndim != 2 or len(x) == 0 or x.shape[1:] != directions.shape[1:]:
+    require_finite(directions=directions, x=x, y=y)
+    matrices = directions.ndim == x.ndim == 2 and directions.numel() > 0 and len(x) > 0
+    if not matrices or x.shape[1] != directions.shape[1]:
         shapes = f"{tuple(directions.shape)} and {tuple(x.shape)}"
         raise ValueError(f"directions and x must have shapes (features, dim) and (batch, dim), got {shapes}")
     if y.shape != x.shape[:1]:
         raise ValueError(f"y must have shape {tuple(x.shape[:1])}, one label per row of x, got {tuple(y.shape)}")
-    for name, values in (("x", x), ("y", y)):
-        if not bool(torch.isfinite(values).all()):
-            raise ValueError(f"{name} must be finite, got nan or infinity")
+    require_like(directions, x=x, y=y)

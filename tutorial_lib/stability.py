@@ -6,8 +6,8 @@ to the radius, so everything here returns P / radius: change of the outputs (Euc
 Euclidean length of the input. Larger means less robust.
 """
 
-from collections.abc import Iterable, Iterator
-from math import isfinite
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
 
 import torch
 from jaxtyping import Float
@@ -15,166 +15,173 @@ from torch import Generator, Tensor, nn
 
 from tutorial_lib.arguments import require_at_least, require_positive
 from tutorial_lib.estimates import Estimate
-from tutorial_lib.exact import mean_chi
+from tutorial_lib.exact import mean_ball_length, mean_chi
 from tutorial_lib.gaussians import mean_gaussian_length
-from tutorial_lib.models import ReLUMLP, mask_
+from tutorial_lib.models import ReLUMLP, require_inputs
+from tutorial_lib.modules import DifferentiableModule
 from tutorial_lib.perturbations import uniform_in_ball
+from tutorial_lib.tensors import require_finite, require_generator
 
-# Rows handled at once, so that memory does not grow with the batch.
+# Rows handled at once, and numbers in the derivatives of that many: memory does not grow with the batch.
 _BLOCK_ROWS = 256
+_BLOCK_INPUTS = 2**20
+_BLOCK_NUMBERS = 2**24
+# Numbers of one row's Jacobian beyond which it is not built: 1 GiB in float32.
+_LARGEST_JACOBIAN = 2**28
 
 
-def _require_fitting(model: nn.Module, x: Tensor) -> None:
-    if not x.is_floating_point():
-        raise TypeError(f"x must hold floating-point numbers, got {x.dtype}")
-    if x.ndim < 2 or x.numel() == 0:
-        raise ValueError(f"x must have shape (batch, ...) and not be empty, got {tuple(x.shape)}")
-    # The smallest and the largest in one pass; nan counts as both.
-    if not all(map(isfinite, map(float, torch.aminmax(x)))):
-        raise ValueError("x must be finite, got nan or infinity")
-    if isinstance(model, ReLUMLP):
-        _require_mlp_inputs(model, x)
-    else:
-        _require_independent_rows(model)
+class Differentiable(Protocol):
+    """What the estimators ask of a model: ``ReLUMLP`` has it by hand, any other module by torch's derivatives."""
+
+    num_networks: int | None
+    output_dim: int
+
+    def jacobians(self, x: Tensor) -> Float[Tensor, "*networks outputs batch dim"]:
+        """Return df/dx at each row."""
+
+    def changes(self, x: Tensor, directions: Tensor) -> Float[Tensor, "*networks batch outputs"]:
+        """Return J u at each row, for one direction u each."""
 
 
-def _require_mlp_inputs(model: ReLUMLP, x: Tensor) -> None:
-    if x.ndim != 2 or x.shape[1] != model.input_dim:
-        raise ValueError(f"x must have shape (batch, {model.input_dim}), got {tuple(x.shape)}")
-    weight: Tensor = model.weights[0]
-    if x.dtype != weight.dtype or x.device != weight.device:
-        raise ValueError(f"x must be {weight.dtype} on {weight.device} like the weights, got {x.dtype} on {x.device}")
+def _differentiable(model: nn.Module, x: Float[Tensor, "batch ..."]) -> Differentiable:
+    """Return the model as the estimators want it; raise where its derivatives would mean nothing."""
+    if not isinstance(model, ReLUMLP):
+        return DifferentiableModule(model, x)
+    require_inputs(model, x=x)
+    for weight in model.weights:
+        require_finite(model=weight)
+    return model
 
 
-def _require_independent_rows(model: nn.Module) -> None:
-    for name, module in model.named_modules():
-        couples = isinstance(module, nn.modules.batchnorm._BatchNorm | nn.modules.dropout._DropoutNd)
-        if couples and module.training:
-            raise ValueError(f"model must be in eval mode, got {name!r} in training mode")
-
-
-def _mlp_jacobians(model: ReLUMLP, x: Float[Tensor, "batch dim"]) -> Float[Tensor, "*networks outputs batch dim"]:
-    """Chain of masked matrix products from the output back to the input."""
-    *hidden, last = (weight.detach() for weight in model.weights)
-    layers = []
-    for weight in hidden:
-        x = (x @ weight.mT).relu_()
-        layers.append(x.unsqueeze(-3))
-    signal: Tensor = last.unsqueeze(-2).expand(*last.shape[:-1], x.shape[-2], -1) / model.output_divisor
-    for weight, layer in zip(reversed(hidden), reversed(layers), strict=True):
-        matrix = weight if weight.ndim == 2 else weight.unsqueeze(-3)
-        signal = mask_(signal, layer) @ matrix
-    return signal
-
-
-def _mlp_changes(
-    model: ReLUMLP, x: Float[Tensor, "batch dim"], directions: Float[Tensor, "*networks batch dim"]
-) -> Float[Tensor, "*networks batch outputs"]:
-    """Forward chain: J u beside f itself, at the cost of two forward passes."""
-    *hidden, last = (weight.detach() for weight in model.weights)
-    for weight in hidden:
-        x = (x @ weight.mT).relu_()
-        directions = mask_(directions @ weight.mT, x)
-    changes: Tensor = directions @ last.mT / model.output_divisor
-    return changes
-
-
-def _module_jacobians(model: nn.Module, x: Float[Tensor, "batch ..."]) -> Float[Tensor, "outputs batch dim"]:
-    """One backward pass per output; rows do not interact, so the sum over rows is harmless."""
-    with torch.enable_grad():
-        x = x.detach().requires_grad_()
-        outputs = model(x)
-        if outputs.ndim not in (1, 2) or len(outputs) != len(x):
-            shapes = f"{tuple(outputs.shape)} from {tuple(x.shape)}"
-            raise ValueError(f"model must map (batch, ...) to (batch,) or (batch, outputs), got {shapes}")
-        columns = outputs.reshape(len(x), -1).unbind(dim=1)
-        gradients = [torch.autograd.grad(c.sum(), x, retain_graph=True)[0] for c in columns]
-    return torch.stack(gradients).flatten(2)
-
-
-def _jacobians(model: nn.Module, x: Tensor) -> Iterator[Float[Tensor, "*networks outputs rows dim"]]:
+def _jacobians(
+    model: nn.Module, x: Float[Tensor, "batch ..."]
+) -> Iterator[Float[Tensor, "*networks outputs rows dim"]]:
     """Check that model and inputs fit, then yield the Jacobians of a few rows at a time."""
-    _require_fitting(model, x)
-    if isinstance(model, ReLUMLP):
-        outputs = model.weights[-1].shape[-2]
-        yield from (_mlp_jacobians(model, rows) for rows in torch.split(x, max(32, _BLOCK_ROWS // outputs)))
-    else:
-        yield from (_module_jacobians(model, rows) for rows in torch.split(x, _BLOCK_ROWS))
+    function = _differentiable(model, x)
+    dim, outputs = x.shape[1:].numel(), function.output_dim
+    if outputs * dim > _LARGEST_JACOBIAN:
+        raise ValueError(
+            f"model has {outputs} outputs on inputs of {dim} numbers, too many for the exact mean over directions: "
+            "use random_direction_stability"
+        )
+    widest = max(dim, outputs, model.architecture.width if isinstance(model, ReLUMLP) else 0)
+    numbers = outputs * widest * (function.num_networks or 1)
+    rows = max(1, min(_BLOCK_ROWS, _BLOCK_INPUTS // dim, _BLOCK_NUMBERS // numbers))
+    return (function.jacobians(block) for block in torch.split(x.detach(), rows))
 
 
 def input_jacobians(model: nn.Module, x: Float[Tensor, "batch ..."]) -> Float[Tensor, "*networks batch outputs dim"]:
-    """Return the matrix df/dx at each row of x, all input axes flattened into one."""
+    """Return the matrix df/dx at each row of x, all input axes flattened into one.
+
+    Any module that ``perturbation_stability`` takes. Memory: rows times outputs times inputs.
+    """
     return torch.cat(list(_jacobians(model, x)), dim=-2).transpose(-3, -2)
-
-
-def _lengths_in_random_directions(
-    model: nn.Module, x: Float[Tensor, "batch ..."], generator: Generator
-) -> Float[Tensor, "*networks batch"]:
-    """||J u|| for one u per input and network, uniform on the unit sphere: ||J g|| / ||g||."""
-    networks = model.num_networks if isinstance(model, ReLUMLP) else None
-    shape = x.shape if networks is None else (networks, *x.shape)
-    # float32 whatever x is: enough for a direction, and five times as fast as float64.
-    draws = torch.randn(shape, generator=generator, device=generator.device, dtype=torch.float32).to(x)
-    if isinstance(model, ReLUMLP):
-        changes = _mlp_changes(model, x, draws)
-    else:
-        changes = torch.func.jvp(model, (x.contiguous(),), (draws,))[1].detach().reshape(len(x), -1)
-        draws = draws.flatten(1)
-    # A draw of one coordinate is exactly 0 once in 2^24 times.
-    lengths: Tensor = changes.norm(dim=-1) / draws.norm(dim=-1).clamp(min=torch.finfo(x.dtype).tiny)
-    return lengths
 
 
 def _squared_singular_values(jacobians: Float[Tensor, "... outputs batch dim"]) -> Float[Tensor, "... batch outputs"]:
     if jacobians.shape[-3] == 1:
-        squares: Tensor = jacobians.squeeze(-3).norm(dim=-1, keepdim=True).double().square()
-    else:
-        matrices = jacobians.transpose(-3, -2).double()
-        squares = torch.linalg.eigvalsh(matrices @ matrices.mT).clamp(min=0)
+        return jacobians.squeeze(-3).double().square().sum(dim=-1, keepdim=True)
+    matrices = jacobians.transpose(-3, -2)
+    # Some input coordinates at a time: in float64 a whole Jacobian would be twice as large.
+    blocks = (block.double() for block in matrices.split(2**14, dim=-1))
+    products = sum(
+        (block @ block.mT for block in blocks), start=torch.zeros((), dtype=torch.float64).to(jacobians.device)
+    )
+    squares: Tensor = torch.linalg.eigvalsh(products).clamp(min=0)
     return squares
 
 
-def stability_per_input(
-    model: nn.Module, x: Float[Tensor, "batch ..."], *, generator: Generator | None = None
-) -> Float[Tensor, "*networks batch"]:
-    """Return P / radius at each row of x, in float64: what ``perturbation_stability`` averages.
-
-    The length of a uniform point of the ball has mean d/(d+1).
-    """
-    dim = x.shape[1:].numel()
-    if generator is not None:
-        _require_fitting(model, x)
-        blocks = [_lengths_in_random_directions(model, rows, generator) for rows in torch.split(x, _BLOCK_ROWS)]
-        return torch.cat(blocks, dim=-1).double() * (dim / (dim + 1))
+def stability_per_input(model: nn.Module, x: Float[Tensor, "batch ..."]) -> Float[Tensor, "*networks batch"]:
+    """Return P / radius at each row of x, in float64: what ``perturbation_stability`` averages."""
     # For g standard Gaussian and u uniform on the unit sphere E||J u|| = E||J g|| / E chi_d.
     variances = torch.cat([_squared_singular_values(block) for block in _jacobians(model, x)], dim=-2)
+    _require_finite_derivatives(variances.sum(dim=-1))
     one_output = variances.shape[-1] == 1
     lengths = variances.squeeze(-1).sqrt() * mean_chi(1) if one_output else mean_gaussian_length(variances)
-    return lengths / mean_chi(dim) * (dim / (dim + 1))
+    dim = x.shape[1:].numel()
+    return lengths / mean_chi(dim) * mean_ball_length(dim)
 
 
-def perturbation_stability(
-    model: nn.Module | Iterable[nn.Module],
-    x: Float[Tensor, "batch ..."],
-    *,
-    generator: Generator | None = None,
+def _require_finite_derivatives(values: Float[Tensor, "*networks batch"]) -> None:
+    wrong = int((~torch.isfinite(values)).sum())
+    if wrong:
+        raise ValueError(
+            f"model must have finite derivatives at x, got nan or infinity {wrong} of {values.numel()} times"
+        )
+
+
+def _mean_over_draws(
+    model: nn.Module | Iterable[nn.Module], per_input: Callable[[nn.Module], Float[Tensor, "*networks batch"]]
 ) -> Estimate:
+    """Average over inputs, then over networks if there are several; a single network's draws are its inputs."""
+    if isinstance(model, Iterable) and not isinstance(model, nn.Sequential):
+        return Estimate.from_draws(per_input(member).mean().item() for member in model)
+    values = per_input(model)
+    return Estimate.from_draws((values.mean(dim=1) if values.ndim == 2 else values).tolist())
+
+
+def perturbation_stability(model: nn.Module | Iterable[nn.Module], x: Float[Tensor, "batch ..."]) -> Estimate:
     """Estimate P / radius at the inputs x; the mean over the ball is exact, nothing is sampled.
 
     One output: c_d times the mean gradient norm. Several: the mean of ||J u|| over directions,
-    an integral over the singular values of J. With a ``generator`` one random direction per
-    input replaces that mean: unbiased, and for k outputs about k times cheaper.
+    an integral over the singular values of J. For k outputs that takes k backward passes; memory stays
+    bounded (below 1 GiB for 1000 outputs), time does not: ``random_direction_stability`` takes one pass,
+    and is the choice for hundreds of outputs.
 
     For an ensemble or an iterable of modules the draws are the networks, averaged over x first:
     gradients of one network share its weights. For a single module the draws are the inputs,
-    and the error is that of the mean over inputs for this one network. Any module from
-    (batch, ...) to (batch,) or (batch, outputs) will do, if its rows do not interact (batch
-    normalization in eval mode).
+    and the error is that of the mean over inputs for this one network.
+
+    Any module from (batch, ...) to (batch,) or (batch, outputs) in float32 or float64 will do, if it is in
+    eval mode, its rows do not interact and its answers do not change from call to call; otherwise
+    ``ValueError`` or ``TypeError`` says what is wrong.
     """
-    if isinstance(model, nn.Module):
-        values = stability_per_input(model, x, generator=generator)
-        return Estimate.from_draws((values.mean(dim=1) if values.ndim == 2 else values).tolist())
-    return Estimate.from_draws(stability_per_input(m, x, generator=generator).mean().item() for m in model)
+    return _mean_over_draws(model, lambda member: stability_per_input(member, x))
+
+
+def random_direction_stability(
+    model: nn.Module | Iterable[nn.Module],
+    x: Float[Tensor, "batch ..."],
+    *,
+    generator: Generator,
+    num_directions: int = 1,
+) -> Estimate:
+    """Estimate P / radius at the inputs x with random directions in place of the mean over the ball.
+
+    ``num_directions`` for each input and network, uniform on the unit sphere; unbiased. For k outputs one
+    direction is about k times cheaper than ``perturbation_stability``, whose draws and models it shares.
+    """
+    require_at_least(1, num_directions=num_directions)
+    require_generator(generator)
+    return _mean_over_draws(model, lambda member: _lengths_in_random_directions(member, x, generator, num_directions))
+
+
+def _lengths_in_random_directions(
+    model: nn.Module, x: Float[Tensor, "batch ..."], generator: Generator, num_directions: int
+) -> Float[Tensor, "*networks batch"]:
+    function = _differentiable(model, x)
+    rows = max(1, min(_BLOCK_ROWS, _BLOCK_INPUTS // x.shape[1:].numel()))
+    totals = []
+    for block in torch.split(x.detach(), rows):
+        lengths = [_lengths_once(function, block, generator) for _ in range(num_directions)]
+        totals.append(torch.stack(lengths).mean(dim=0))
+    values = torch.cat(totals, dim=-1)
+    _require_finite_derivatives(values)
+    return values * mean_ball_length(x.shape[1:].numel())
+
+
+def _lengths_once(
+    function: Differentiable, x: Float[Tensor, "batch ..."], generator: Generator
+) -> Float[Tensor, "*networks batch"]:
+    """||J u|| for one u per input and network, uniform on the unit sphere: ||J g|| / ||g||."""
+    shape = x.shape if function.num_networks is None else (function.num_networks, *x.shape)
+    # float32 whatever x is: enough for a direction, and five times as fast as float64.
+    draws = torch.randn(shape, generator=generator, device=generator.device, dtype=torch.float32).to(x)
+    changes = function.changes(x, draws).double().norm(dim=-1)
+    axes = draws.flatten(1) if function.num_networks is None else draws
+    # A draw of one coordinate is exactly 0 once in 2^24 times.
+    lengths: Tensor = changes / axes.double().norm(dim=-1).clamp(min=torch.finfo(torch.float32).tiny)
+    return lengths
 
 
 def sampled_perturbation_stability(
@@ -193,12 +200,13 @@ def sampled_perturbation_stability(
     """
     require_positive(radius=radius)
     require_at_least(1, num_samples=num_samples)
-    _require_fitting(model, x)
-    if isinstance(model, ReLUMLP) and model.num_networks is not None:
-        raise ValueError(f"model must be one network, got an ensemble of {model.num_networks}")
+    require_generator(generator)
+    function = _differentiable(model, x)
+    if function.num_networks is not None:
+        raise ValueError(f"model must be one network, got an ensemble of {function.num_networks}")
     total = torch.zeros(len(x), dtype=torch.float64, device=x.device)
     for _ in range(num_samples):
-        delta = uniform_in_ball(x, radius=radius, generator=generator)
-        change: Tensor = torch.func.jvp(model, (x.contiguous(),), (delta,))[1]
-        total += change.detach().reshape(len(x), -1).norm(dim=1).double()
+        delta = uniform_in_ball(x.detach(), radius=radius, generator=generator)
+        total += function.changes(x.detach(), delta).double().norm(dim=1)
+    _require_finite_derivatives(total)
     return Estimate.from_draws((total / (num_samples * radius)).tolist())

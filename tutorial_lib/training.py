@@ -1,11 +1,11 @@
 """Gradient descent on many ReLU networks at once, by hand-written backward passes.
 
 Each member of an ensemble has its own learning rate and stops on its own: at the target loss it
-keeps its weights from then on, bit for bit; one that diverged may hold nan.
+keeps its weights from then on, bit for bit.
 """
 
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from math import inf
 
@@ -16,15 +16,20 @@ from tqdm.auto import tqdm
 
 from tutorial_lib.arguments import require_at_least, require_positive
 from tutorial_lib.initializations import LayerStds
-from tutorial_lib.kernels import ntk
-from tutorial_lib.models import ReLUMLP, mask_
+from tutorial_lib.kernels import tangent_kernel
+from tutorial_lib.models import ReLUMLP, backward_signals, layer_inputs, mask_, require_inputs, require_network
+from tutorial_lib.tensors import require_finite, require_generator
 
 Measure = Callable[[ReLUMLP], dict[str, Tensor]]
 
 
+class DivergedError(ValueError):
+    """Training diverged: the learning rate was too large. The message says when, and how many networks."""
+
+
 @dataclass(frozen=True)
 class Loss:
-    """A loss per row, averaged over rows, and its derivative by the outputs."""
+    """A loss per row, averaged over rows, and its derivative with respect to the outputs."""
 
     values: Callable[[Tensor, Tensor], Tensor]
     residuals: Callable[[Tensor, Tensor], Tensor]
@@ -41,12 +46,12 @@ CROSS_ENTROPY = Loss(
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingRecord:
     """What a training run left behind; the networks themselves were trained in place.
 
-    ``rows``: one dictionary per recorded step with "step", "loss" and what was measured;
-    ``diverged_at``: step at which the loss ceased to be finite, or -1; ``dead``: all outputs on the
-    training rows are 0 at the end. A single network counts as an ensemble of one.
+    ``rows``: one dictionary per recorded step with "step", "loss" and what was measured; ``reached``: the
+    target loss, if there is one; ``diverged_at``: step at which the loss ceased to be finite, or -1;
+    ``dead``: all outputs on the training rows are 0 at the end. A single network counts as an ensemble of one.
     """
 
     rows: list[dict[str, Tensor]]
@@ -54,54 +59,57 @@ class Training:
     diverged_at: Int[Tensor, " networks"]
     dead: Bool[Tensor, " networks"]
 
+    def require_all_finite(self) -> None:
+        """Raise ``DivergedError`` if a network diverged: call it before a mean over all of them."""
+        _require_none_diverged(self.diverged_at)
+
+
+def _require_none_diverged(diverged_at: Tensor) -> None:
+    diverged = diverged_at[diverged_at >= 0]
+    if len(diverged):
+        when = f"{len(diverged)} of {len(diverged_at)} networks diverged, the first at step {int(diverged.min())}"
+        raise DivergedError(f"learning_rate must be smaller: {when}")
+
 
 def _ensemble_weights(networks: ReLUMLP) -> list[Float[Tensor, "networks rows columns"]]:
     """Views of the weights with an axis of networks, so that one network is an ensemble of one."""
     return [w.data if w.ndim == 3 else w.data.unsqueeze(0) for w in networks.weights]
 
 
-def _forward(weights: Sequence[Tensor], x: Tensor) -> tuple[list[Tensor], Tensor]:
-    """Inputs of each weight matrix, and the output of the last one."""
-    layers = [x.expand(len(weights[0]), *x.shape)]
-    for weight in weights[:-1]:
-        layers.append(torch.bmm(layers[-1], weight.mT).relu_())
-    return layers, torch.bmm(layers[-1], weights[-1].mT)
+def _layers(weights: list[Tensor], x: Tensor) -> list[Tensor]:
+    # With an axis of networks from the start, so that each product is one batched product.
+    return layer_inputs(weights, x.expand(len(weights[0]), *x.shape))
 
 
-def _signals(weights: Sequence[Tensor], layers: Sequence[Tensor], last: Tensor) -> list[Tensor]:
-    """Derivatives by what each weight matrix puts out, from the first to the last."""
-    signals = [last]
-    for weight, layer in zip(weights[:0:-1], layers[:0:-1], strict=True):
-        signals.append(mask_(torch.bmm(signals[-1], weight), layer))
-    return signals[::-1]
+def _require_trainable(networks: ReLUMLP, **inputs: Tensor) -> None:
+    require_network(networks)
+    for weight in networks.weights:
+        require_finite(networks=weight)
+    require_inputs(networks, **inputs)
 
 
 def _batches(num_rows: int, batch_size: int | None, generator: Generator | None) -> Iterator[Tensor | slice]:
     """Yield all rows for ever, or blocks of one random order of the rows after another."""
     while batch_size is None:
         yield slice(None)
-    require_at_least(1, batch_size=batch_size)
-    if generator is None:
-        raise ValueError("batch_size needs a generator to draw the batches from, got None")
     while True:
-        yield from torch.split(torch.randperm(num_rows, generator=generator), batch_size)
+        yield from torch.split(torch.randperm(num_rows, generator=generator), int(batch_size))
 
 
-def _require_data(networks: ReLUMLP, x: Tensor, y: Tensor) -> None:
-    weight: Tensor = networks.weights[-1]
-    if x.ndim != 2 or x.shape[1] != networks.input_dim or len(x) == 0:
-        raise ValueError(f"x must have shape (batch, {networks.input_dim}) and not be empty, got {tuple(x.shape)}")
-    if (x.dtype, x.device) != (weight.dtype, weight.device):
-        raise ValueError(f"x must be {weight.dtype} on {weight.device} like the weights, got {x.dtype} on {x.device}")
-    for name, values in (("x", x), ("y", y)):
-        if not bool(torch.isfinite(values).all()):
-            raise ValueError(f"{name} must be finite, got nan or infinity")
-    wanted = (len(x),) if weight.shape[-2] == 1 else (len(x), weight.shape[-2])
-    if tuple(y.shape) not in (wanted, (len(x), weight.shape[-2])):
-        raise ValueError(f"y must have shape {wanted}, one label per row of x, got {tuple(y.shape)}")
+def _require_labels(networks: ReLUMLP, x: Tensor, y: Tensor) -> None:
+    if not isinstance(y, Tensor) or y.is_complex() or y.dtype == torch.bool:
+        kind = y.dtype if isinstance(y, Tensor) else type(y).__name__
+        raise TypeError(f"y must be a tensor of real numbers, got {kind}")
+    column = (len(x), networks.output_dim)
+    allowed = [column] if networks.output_dim > 1 else [(len(x),), column]
+    if tuple(y.shape) not in allowed:
+        raise ValueError(f"y must have shape {allowed[0]}, one label per row of x, got {tuple(y.shape)}")
+    require_finite(y=y.to(x))
 
 
 def _rates(learning_rate: float | Tensor, num_networks: int, like: Tensor) -> Float[Tensor, " networks"]:
+    if not isinstance(learning_rate, Tensor):
+        require_positive(learning_rate=learning_rate)
     rates = torch.as_tensor(learning_rate, dtype=like.dtype, device=like.device)
     if rates.shape not in ((), (num_networks,)) or not bool((torch.isfinite(rates) & (rates > 0)).all()):
         raise ValueError(f"learning_rate must be one number or {num_networks}, finite and > 0, got {rates.tolist()}")
@@ -121,19 +129,32 @@ def train(
     loss: Loss = HALF_SQUARE,
     batch_size: int | None = None,
     generator: Generator | None = None,
-) -> Training:
+) -> TrainingRecord:
     """Train one network or an ensemble in place by gradient descent; return what was recorded.
 
     ``learning_rate``: one number, or one per network. A network stops on its own when the loss
     on the rows of a step (all of them without ``batch_size``) is at most ``target_loss``; once all
     have, training ends. Steps in ``record_at`` and the first and last are recorded, before their
-    update, with ``measure`` of the networks. ``batch_size`` takes each row once per epoch. A single
-    network that diverges raises ``FloatingPointError`` with the step; an ensemble goes on without it.
+    update, with ``measure`` of the networks. ``batch_size`` takes each row once per epoch, in an order
+    that needs a ``generator``.
+
+    A network whose loss is no longer finite is trained no further and may hold nan; ``diverged_at`` tells.
+    If all have diverged, or one that ``measure`` is to look at, ``DivergedError`` is raised.
     """
     require_at_least(1, num_steps=num_steps)
-    require_positive(target_loss=1.0 if target_loss is None else target_loss)
-    target = -inf if target_loss is None else target_loss
-    _require_data(networks, x, y)
+    target = -inf
+    if target_loss is not None:
+        require_positive(target_loss=target_loss)
+        target = target_loss
+    if batch_size is not None:
+        require_at_least(1, batch_size=batch_size)
+        require_generator(generator)
+    if not isinstance(record_at, Collection) or isinstance(record_at, str):
+        raise TypeError(f"record_at must be a collection of steps, got {record_at!r}")
+    for step in record_at:
+        require_at_least(0, record_at=step)
+    _require_trainable(networks, x=x)
+    _require_labels(networks, x, y)
     weights = _ensemble_weights(networks)
     rates = _rates(learning_rate, len(weights[0]), x)
     y = y.reshape(len(x), -1).to(x)
@@ -144,28 +165,31 @@ def train(
     silent = bool(os.environ.get("TQDM_DISABLE"))
     progress = tqdm(range(num_steps + 1), desc="training", delay=1, leave=False, disable=silent)
     for step, batch in zip(progress, _batches(len(x), batch_size, generator), strict=False):
-        layers, outputs = _forward(weights, x[batch])
-        outputs = outputs / networks.output_divisor
+        layers = _layers(weights, x[batch])
+        outputs = (layers[-1] @ weights[-1].mT) / networks.output_divisor
         losses = loss.values(outputs, y[batch]).mean(dim=1)
         diverged_at[~torch.isfinite(losses) & (diverged_at < 0)] = step
-        if networks.num_networks is None and int(diverged_at) >= 0:
-            raise FloatingPointError(f"training diverged at step {step}: lower learning_rate")
         reached |= (losses <= target) & (diverged_at < 0)
         active = ~reached & (diverged_at < 0)
         ends = step == num_steps or not bool(active.any())
-        if ends or step == 0 or step in record_at:
+        recorded = ends or step == 0 or step in record_at
+        if bool((diverged_at >= 0).all()) or (recorded and measure):
+            _require_none_diverged(diverged_at)
+        if recorded:
             rows.append({"step": torch.tensor(step), "loss": losses, **(measure(networks) if measure else {})})
         if ends:
             break
         scale = torch.where(active, rates, 0) / (outputs.shape[1] * networks.output_divisor)
         residuals = loss.residuals(outputs, y[batch]) * scale.reshape(-1, 1, 1)
-        for weight, layer, signal in zip(weights, layers, _signals(weights, layers, residuals), strict=True):
+        # All signals before the first update: they belong to the weights as they are.
+        signals = list(backward_signals(weights, layers, residuals))
+        for weight, layer, signal in zip(weights[::-1], layers[::-1], signals, strict=True):
             weight.baddbmm_(signal.mT, layer, alpha=-1)
-    dead = (_forward(weights, x)[1] == 0).flatten(1).all(dim=1)
-    return Training(rows, reached, diverged_at, dead)
+    dead = (_layers(weights, x)[-1] @ weights[-1].mT == 0).flatten(1).all(dim=1)
+    return TrainingRecord(rows, reached, diverged_at, dead)
 
 
-def learning_rate(
+def stable_learning_rate(
     networks: ReLUMLP, x: Float[Tensor, "batch dim"], *, reference: LayerStds, factor: float = 0.5
 ) -> Float[Tensor, " networks"]:
     """Return one stable learning rate per network for the mean half square over the rows of x.
@@ -177,24 +201,34 @@ def learning_rate(
     factor 2 the linearized dynamics converge.
     """
     require_positive(factor=factor)
-    width, depth = networks.weights[0].shape[-2], len(networks.weights)
-    limit = ntk(x.double(), x.double(), stds=reference, width=width, depth=depth) / networks.output_divisor**2
-    largest = torch.maximum(_largest_eigenvalues(networks, x), torch.linalg.eigvalsh(limit)[-1])
+    own = largest_kernel_eigenvalues(networks, x)
+    limit = tangent_kernel(x.double(), x.double(), reference, networks.architecture.replace(output_dim=1))
+    largest = torch.maximum(own, torch.linalg.eigvalsh(limit)[-1] / networks.output_divisor**2)
+    if not bool((largest > 0).all()):
+        raise ValueError(f"networks must not all be 0 where reference is 0 too, got reference {reference}")
     return (factor * len(x) / largest).to(x.dtype)
 
 
-def _largest_eigenvalues(networks: ReLUMLP, x: Tensor, num_iterations: int = 12) -> Tensor:
-    """Largest eigenvalue of each network's tangent kernel over rows and outputs, by power iteration."""
+def largest_kernel_eigenvalues(
+    networks: ReLUMLP, x: Float[Tensor, "batch dim"], *, num_iterations: int = 12
+) -> Float[Tensor, " networks"]:
+    """Return the largest eigenvalue of each network's tangent kernel over rows and outputs, by power iteration.
+
+    0 for a dead network. Twelve iterations give three digits on the data of the book, whose kernels have one
+    eigenvalue far above the others.
+    """
+    require_at_least(1, num_iterations=num_iterations)
+    _require_trainable(networks, x=x)
     weights = _ensemble_weights(networks)
-    layers, outputs = _forward(weights, x)
-    vector = torch.ones_like(outputs)
+    layers = _layers(weights, x)
+    vector = torch.ones_like(layers[-1] @ weights[-1].mT)
     for _ in range(num_iterations):
         vector = vector / vector.norm(dim=(1, 2), keepdim=True)
-        signals = _signals(weights, layers, vector / networks.output_divisor)
-        gradients = [torch.bmm(signal.mT, layer) for signal, layer in zip(signals, layers, strict=True)]
-        tangent = torch.bmm(layers[0], gradients[0].mT)
+        signals = backward_signals(weights, layers, vector / networks.output_divisor)
+        gradients = [signal.mT @ layer for signal, layer in zip(signals, layers[::-1], strict=True)][::-1]
+        tangent = layers[0] @ gradients[0].mT
         for weight, gradient, layer in zip(weights[1:], gradients[1:], layers[1:], strict=True):
-            tangent = torch.bmm(mask_(tangent, layer), weight.mT) + torch.bmm(layer, gradient.mT)
+            tangent = mask_(tangent, layer) @ weight.mT + layer @ gradient.mT
         vector = tangent / networks.output_divisor
     # A dead network has the kernel zero, which the normalization turns into nan.
     eigenvalues: Tensor = vector.norm(dim=(1, 2)).nan_to_num(nan=0.0)

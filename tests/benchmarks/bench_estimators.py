@@ -54,9 +54,9 @@ def check_agreement(contenders, model, x):
     loop = contenders["loop over samples"]()
     torch.testing.assert_close(loop, expected[:LOOP_SAMPLES], rtol=1e-3, atol=1e-4)
     exact, one = contenders["ours, exact"](), contenders["ours, one direction"]()
-    assert abs(one.errors_from(exact.mean)) < 5
+    assert abs(one.z_score(exact.mean)) < 5
     lengths = contenders["torch.func.jvp"]().double() * 64 / 65
-    assert abs(Estimate.from_draws(lengths.tolist()).errors_from(exact.mean)) < 5
+    assert abs(Estimate.from_draws(lengths.tolist()).z_score(exact.mean)) < 5
 
 
 @pytest.mark.parametrize("outputs", [1, 10])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tutorial_lib.data import load
+from tutorial_lib.book.data import load
 from tutorial_lib.initializations import he
 from tutorial_lib.lazy_limit import LazyLimit
 

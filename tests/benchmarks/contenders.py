@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, jacrev, jvp, stack_module_state, vmap
 
-from tutorial_lib.data import load
-from tutorial_lib.experiments import random_networks
+from tutorial_lib.book.data import load
+from tutorial_lib.book.experiments import random_networks
 from tutorial_lib.initializations import he
 from tutorial_lib.models import ReLUMLP
 from tutorial_lib.perturbations import uniform_on_sphere

@@ -12,14 +12,14 @@ from importlib.resources import files
 from io import StringIO
 from pathlib import Path
 
+from tutorial_lib.book.experiments import TrainedRow
 from tutorial_lib.estimates import Estimate
-from tutorial_lib.experiments import TrainedRow
 
 _KINDS: Mapping[str, object] = {field.name: field.type for field in fields(TrainedRow)}
 
 
 def _text(name: str) -> str:
-    folder = files("tutorial_lib") / "results"
+    folder = files("tutorial_lib.book") / "stored"
     file = folder / f"{name}.csv"
     if not file.is_file():
         known = sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".csv"))

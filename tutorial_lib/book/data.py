@@ -69,7 +69,7 @@ def fixed_shuffle(num_rows: int, count: int) -> npt.NDArray[np.int64]:
 
 
 def _bundled(source: str) -> _Arrays:
-    with as_file(files("tutorial_lib") / "datasets" / BUNDLED[source]) as path, np.load(path) as rows:
+    with as_file(files("tutorial_lib.book") / "datasets" / BUNDLED[source]) as path, np.load(path) as rows:
         return rows["pixels"].astype(np.float64) / 255, rows["classes"].astype(np.int64)
 
 

@@ -14,27 +14,49 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from tutorial_lib.arguments import require_at_least, require_positive, require_shape
+from tutorial_lib.images.transformations import Transformations, require_images
+from tutorial_lib.modules import require_eval_mode
 from tutorial_lib.perturbations import uniform_in_ball
-from tutorial_lib.transformations import Transformations
+from tutorial_lib.tensors import require_generator
 
 # One number per image of a fixed batch, to be made large.
 Objective = Callable[[Tensor], Tensor]
 Images = Float[Tensor, "batch channels height width"]
 
 
-def leave(model: nn.Module, classes: Int[Tensor, " batch"]) -> Objective:
-    """Return the objective of an untargeted attack: the cross entropy of the right classes."""
+def untargeted(model: nn.Module, classes: Int[Tensor, " batch"]) -> Objective:
+    """Return the objective of an untargeted attack: the cross entropy of the right classes.
+
+    The model must be in eval mode, here and below: a forward pass in training mode changes it.
+    """
+    require_eval_mode(model)
     return lambda images: _cross_entropies(model, images, "classes", classes)
 
 
-def reach(model: nn.Module, targets: Int[Tensor, " batch"]) -> Objective:
+def targeted(model: nn.Module, targets: Int[Tensor, " batch"]) -> Objective:
     """Return the objective of a targeted attack: the logarithm of the probability of the targets."""
+    require_eval_mode(model)
     return lambda images: -_cross_entropies(model, images, "targets", targets)
 
 
 def _cross_entropies(model: nn.Module, images: Tensor, name: str, classes: Tensor) -> Tensor:
     require_shape([len(images)], **{name: classes.shape})
-    return cross_entropy(model(images), classes, reduction="none")
+    scores = model(images)
+    _require_classes(scores, **{name: classes})
+    return cross_entropy(scores, classes, reduction="none")
+
+
+def _require_classes(scores: Tensor, **classes: Tensor) -> None:
+    """Raise unless the named classes are numbers of columns of the scores, one per row."""
+    for name, values in classes.items():
+        if values.dtype != torch.int64:
+            raise TypeError(f"{name} must be class numbers, torch.int64, got {values.dtype}")
+        if scores.ndim != 2 or len(scores) != len(values):
+            shapes = f"{tuple(scores.shape)} for {len(values)} images"
+            raise ValueError(f"model must give one row of scores per image, got shape {shapes}")
+        if bool(((values < 0) | (values >= scores.shape[1])).any()):
+            extremes = f"{int(values.min())} to {int(values.max())}"
+            raise ValueError(f"{name} must be from 0 to {scores.shape[1] - 1}, got {extremes}")
 
 
 def expected(
@@ -159,15 +181,14 @@ def attack(
     """
     require_at_least(1, num_steps=num_steps)
     require_at_least(0, num_restarts=num_restarts)
-    if images.ndim != 4 or len(images) == 0:
-        raise ValueError(f"images must have shape (batch, channels, height, width), got {tuple(images.shape)}")
+    require_images(images=images)
     if not bool(((images >= 0) & (images <= 1)).all()):
         raise ValueError(f"images must be in [0, 1], got pixels from {images.min():g} to {images.max():g}")
+    images = images.detach()
     starts = [torch.zeros_like(images)]
     if num_restarts > 0:
-        if generator is None:
-            raise ValueError(f"num_restarts needs a generator to draw the starts from, got None and {num_restarts}")
-        starts += [within.random(images, generator=generator) for _ in range(num_restarts)]
+        stream = require_generator(generator)
+        starts += [within.random(images, generator=stream) for _ in range(num_restarts)]
     best, largest = images, _values(objective, images)
     for start in starts:
         end = _ascend(objective, images, within, start, num_steps)
@@ -195,14 +216,15 @@ def _ascend(
     points = (images + within.project(start)).clamp(0, 1)
     for step in range(num_steps):
         points = points.detach().requires_grad_()
-        (gradients,) = torch.autograd.grad(objective(points).sum(), points)
+        with torch.enable_grad():
+            (gradients,) = torch.autograd.grad(objective(points).sum(), points)
         size = 5 * within.radius / num_steps * (1 - step / num_steps)
         moved = points.detach() - images + size * within.steepest(gradients)
         points = (images + within.project(moved)).clamp(0, 1)
     return points
 
 
-def frequency(
+def hit_rate(
     model: nn.Module,
     images: Images,
     classes: Int[Tensor, " batch"],
@@ -213,8 +235,11 @@ def frequency(
 ) -> Float[Tensor, " batch"]:
     """Return the fraction of fresh transformations under which each image is put into its class of ``classes``."""
     require_at_least(1, num_transformations=num_transformations)
+    require_eval_mode(model)
+    require_images(images=images)
     require_shape([len(images)], classes=classes.shape)
     with torch.no_grad():
+        _require_classes(model(images), classes=classes)
         samples = (transformations.sample(images, generator=generator) for _ in range(num_transformations))
         hits = torch.stack([model(moved).argmax(dim=1) == classes for moved in samples])
     return hits.double().mean(dim=0)

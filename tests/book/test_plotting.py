@@ -10,9 +10,7 @@ import pytest
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
-from tutorial_lib.estimates import Estimate
-from tutorial_lib.initializations import INITIALIZATIONS
-from tutorial_lib.plotting import (
+from tutorial_lib.book.plotting import (
     COLOUR_OF_SCHEME,
     MARKER_OF_SCHEME,
     NAME_OF_SCHEME,
@@ -27,6 +25,8 @@ from tutorial_lib.plotting import (
     plot_rate,
     plot_schemes,
 )
+from tutorial_lib.estimates import Estimate
+from tutorial_lib.initializations import INITIALIZATIONS
 
 X = [16, 64, 256]
 ESTIMATES = [Estimate(1.0, 0.1, 9), Estimate(0.5, 0.02, 9), Estimate(0.25, 0.05, 9)]

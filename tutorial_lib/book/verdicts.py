@@ -87,5 +87,5 @@ def _rows(name: str, verdicts: Iterable[Verdict]) -> Iterable[str]:
 
 def stored_verdicts() -> dict[str, list[Verdict]]:
     """Return the verdicts of all chapters, by the name of the chapter's file, in the order of the book."""
-    text = (files("tutorial_lib") / "results" / "verdicts.json").read_text(encoding="utf-8")
+    text = (files("tutorial_lib.book") / "stored" / "verdicts.json").read_text(encoding="utf-8")
     return {chapter: [Verdict(**verdict) for verdict in some] for chapter, some in json.loads(text).items()}

@@ -1,6 +1,6 @@
 """Figures from numbers: one colour, marker and name per scheme, one look per kind of formula.
 
-``plt.style.use("tutorial_lib.book")`` sets the look of the book. Measured points carry bars of
+``plt.style.use("tutorial_lib.book.style")`` sets the look of the book. Measured points carry bars of
 two standard errors; an exact law is a solid line, a bound dashed, a rate dotted.
 """
 
@@ -13,7 +13,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from tutorial_lib.estimates import Estimate
 
-STYLE = "tutorial_lib.book"
+STYLE = "tutorial_lib.book.style"
 COLOUR_OF_SCHEME: Mapping[str, str] = {"lecun": "#0072B2", "he": "#D55E00", "ntk": "#009E73"}
 MARKER_OF_SCHEME: Mapping[str, str] = {"lecun": "o", "he": "s", "ntk": "^"}
 NAME_OF_SCHEME: Mapping[str, str] = {"lecun": "LeCun", "he": "He", "ntk": "NTK (talk's)"}

@@ -9,7 +9,7 @@ import sklearn.datasets
 import torch
 
 from tools import bundled_mnist
-from tutorial_lib.data import load, load_images
+from tutorial_lib.book.data import load, load_images
 
 
 def as_set(x):
@@ -59,7 +59,7 @@ def test_tasks_say_the_same_about_the_same_classes():
 
 @pytest.mark.parametrize(("source", "name"), [("mnist", "mnist_784"), ("fashion_mnist", "Fashion-MNIST")])
 def test_a_download_gives_unit_rows_in_the_same_shuffle(source, name, monkeypatch):
-    monkeypatch.setattr("tutorial_lib.data.BUNDLED", {})
+    monkeypatch.setattr("tutorial_lib.book.data.BUNDLED", {})
     pixels = np.arange(1, 61).reshape(12, 5)
     labels = np.array([str(row % 10) for row in range(12)], dtype=object)
     asked = []
@@ -139,7 +139,7 @@ def test_pixels_of_mnist_are_in_the_unit_interval_whether_bundled_or_downloaded(
     assert bundled.train_images.shape == (20, 1, 28, 28)
     pixels = np.tile(np.arange(0, 256, 17), (12, 1))
     bunch = SimpleNamespace(data=pixels, target=np.array(["3"] * 12))
-    monkeypatch.setattr("tutorial_lib.data.BUNDLED", {})
+    monkeypatch.setattr("tutorial_lib.book.data.BUNDLED", {})
     monkeypatch.setattr(sklearn.datasets, "fetch_openml", lambda *_, **__: bunch)
     for images in (bundled, load_images("mnist", num_train=10, num_test=2)):
         assert images.train_images.min() == 0 and images.train_images.max() == 1

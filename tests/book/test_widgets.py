@@ -9,8 +9,9 @@ from pathlib import Path
 import ipywidgets
 import pytest
 
-from tutorial_lib import __version__, widgets
-from tutorial_lib.widgets import choice, colab_address, flipbook, live, number
+from tutorial_lib import __version__
+from tutorial_lib.book import widgets
+from tutorial_lib.book.widgets import choice, colab_address, flipbook, live, number
 
 
 class Elements(HTMLParser):

@@ -4,10 +4,10 @@ from math import isclose
 
 import pytest
 
-from tutorial_lib.data import load
-from tutorial_lib.experiments import random_networks
+from tutorial_lib.book.data import load
+from tutorial_lib.book.experiments import random_networks
+from tutorial_lib.book.experiments import limit_and_learning_rate, rows_beside_limit
 from tutorial_lib.laziness import kernel_drift, lazy_ratio
-from tutorial_lib.limit_rows import lazy_limit, rows_beside_limit
 from tutorial_lib.stability import perturbation_stability
 from tutorial_lib.training import train
 
@@ -15,7 +15,7 @@ from tutorial_lib.training import train
 @pytest.mark.parametrize("scheme", ["lecun", "ntk"])
 def test_rows_beside_the_limit_are_trained_with_its_learning_rate(scheme):
     split, sizes = load(num_train=20, num_test=15), {"width": 9, "depth": 3}
-    limit, rate = lazy_limit(scheme, split, **sizes)
+    limit, rate = limit_and_learning_rate(scheme, split, **sizes)
     # He's kernel is 4 times LeCun's at depth 3.
     assert isclose(rate, limit.stable_learning_rate(0.125 if scheme == "lecun" else 0.5), rel_tol=1e-9)
     before, after = rows_beside_limit(scheme, split, **sizes, num_networks=4, record_at=[0, 6], seed=1)
@@ -37,4 +37,4 @@ def test_rows_beside_the_limit_are_trained_with_its_learning_rate(scheme):
 
 def test_an_unknown_scheme_is_refused():
     with pytest.raises(ValueError, match="^scheme must be one of he, lecun, ntk, got 'xavier'$"):
-        lazy_limit("xavier", load(num_train=5, num_test=5), width=4, depth=2)
+        limit_and_learning_rate("xavier", load(num_train=5, num_test=5), width=4, depth=2)

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from tools.sweeps import FOLDER, LOSSES, SWEEPS
-from tutorial_lib.data import load
+from tutorial_lib.book.data import load
+from tutorial_lib.book.experiments import TrainedRow, trained_rows
+from tutorial_lib.book.results import rows_as_text, stored_rows, stored_settings
 from tutorial_lib.estimates import Estimate
-from tutorial_lib.experiments import TrainedRow, trained_rows
-from tutorial_lib.results import rows_as_text, stored_rows, stored_settings
 
 STORED = sorted(name for name in SWEEPS if (FOLDER / f"{name}.csv").exists())
 ROW = TrainedRow(
@@ -30,9 +30,9 @@ ROW = TrainedRow(
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A package whose results are those that a test writes."""
-    (tmp_path / "results").mkdir()
-    monkeypatch.setattr("tutorial_lib.results.files", lambda _package: tmp_path)
-    return tmp_path / "results"
+    (tmp_path / "stored").mkdir()
+    monkeypatch.setattr("tutorial_lib.book.results.files", lambda _package: tmp_path)
+    return tmp_path / "stored"
 
 
 def test_rows_and_settings_come_back_as_they_were_written(folder):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tutorial_lib.transformations import Transformations, move
+from tutorial_lib.images.transformations import Transformations, move
 
 
 def moved(images, *, angle=0.0, right=0.0, down=0.0, scale=1.0):
@@ -111,7 +111,9 @@ def test_scales_are_uniform_and_leave_the_centre(generator):
 
 def test_angle_shifts_and_scale_are_independent(generator, monkeypatch):
     drawn = {}
-    monkeypatch.setattr("tutorial_lib.transformations.move", lambda images, **amounts: drawn.update(amounts) or images)
+    monkeypatch.setattr(
+        "tutorial_lib.images.transformations.move", lambda images, **amounts: drawn.update(amounts) or images
+    )
     everything = Transformations(max_angle=20, max_shift=0.2, max_scale=0.1)
     everything.sample(torch.zeros(2000, 1, 2, 2, dtype=torch.float64), generator=generator)
     amounts = torch.stack([drawn["angles"], *drawn["shifts"].T, drawn["scales"]])

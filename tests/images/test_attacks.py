@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from tutorial_lib.attacks import L2Ball, LinfBall, Masked, attack, expected, frequency, leave, reach
-from tutorial_lib.transformations import Transformations
+from tutorial_lib.images.attacks import L2Ball, LinfBall, Masked, attack, expected, hit_rate, leave, reach
+from tutorial_lib.images.transformations import Transformations
 
 HALF = torch.zeros(4, 4, dtype=torch.bool)
 HALF[:, :2] = True
@@ -47,7 +47,7 @@ def size(within, perturbations):
 def test_results_are_in_the_set_and_in_the_pixel_range(within, seed, num_steps):
     images, classes = random_images(seed=seed), torch.tensor([0, 1, 2, 0, 1, 2])
     found = attack(
-        leave(classifier(), classes), images, within, num_steps=num_steps, num_restarts=1, generator=stream(seed)
+        untargeted(classifier(), classes), images, within, num_steps=num_steps, num_restarts=1, generator=stream(seed)
     )
     assert found.min() >= 0 and found.max() <= 1
     assert (size(within, found - images) <= within.radius * (1 + 1e-12)).all()
@@ -109,7 +109,7 @@ def test_linear_scores_fall_as_far_as_the_dual_norm_allows(num_restarts):
     by_hand = {LinfBall(0.2): 0.2 * weights.abs().sum(), L2Ball(0.3): 0.3 * weights.norm()}
     by_hand[Masked(LinfBall(0.2), HALF)] = 0.2 * weights[HALF.flatten()].abs().sum()
     for within, most in by_hand.items():
-        found = attack(leave(model, classes), images, within, num_restarts=num_restarts, generator=stream())
+        found = attack(untargeted(model, classes), images, within, num_restarts=num_restarts, generator=stream())
         # A random start of the Euclidean ball turns towards the gradient only step by step.
         tolerance = 1e-9 if num_restarts == 0 or not isinstance(within, L2Ball) else 1e-2
         torch.testing.assert_close(clean - model(found)[:, 0], most.expand(6), rtol=tolerance, atol=0)
@@ -119,7 +119,7 @@ def test_linear_scores_at_the_ends_of_the_pixel_range():
     weights = torch.randn(16, generator=stream(5), dtype=torch.float64)
     images = random_images()
     model = linear_scores(weights)
-    found = attack(leave(model, torch.zeros(6, dtype=torch.long)), images, LinfBall(0.4), generator=stream())
+    found = attack(untargeted(model, torch.zeros(6, dtype=torch.long)), images, LinfBall(0.4), generator=stream())
     torch.testing.assert_close(found, (images - 0.4 * weights.sign().reshape(4, 4)).clamp(0, 1))
 
 
@@ -135,13 +135,13 @@ def test_steps_shrink_so_that_a_maximum_inside_the_set_is_found():
 def test_an_attack_is_never_weaker_than_its_start(within):
     for seed in range(20):
         # One coarse step overshoots often; then the image itself must come back.
-        images, objective = random_images(seed=seed), leave(classifier(seed), torch.tensor([0, 1, 2, 0, 1, 2]))
+        images, objective = random_images(seed=seed), untargeted(classifier(seed), torch.tensor([0, 1, 2, 0, 1, 2]))
         found = attack(objective, images, within, num_steps=1, generator=stream())
         assert (objective(found) >= objective(images)).all()
 
 
 def test_more_starts_are_never_weaker():
-    images, objective = random_images(), leave(classifier(), torch.tensor([0, 1, 2, 0, 1, 2]))
+    images, objective = random_images(), untargeted(classifier(), torch.tensor([0, 1, 2, 0, 1, 2]))
     one = attack(objective, images, LinfBall(0.3), num_steps=5, generator=stream())
     more = attack(objective, images, LinfBall(0.3), num_steps=5, num_restarts=3, generator=stream())
     assert (objective(more) >= objective(one)).all() and (objective(more) > objective(one)).any()
@@ -151,7 +151,7 @@ def test_strength_grows_with_the_radius_on_average():
     images, model = random_images(200), classifier()
     classes = model(images).argmax(dim=1)
     strength = [
-        leave(model, classes)(attack(leave(model, classes), images, LinfBall(radius), generator=stream())).mean().item()
+        untargeted(model, classes)(attack(untargeted(model, classes), images, LinfBall(radius), generator=stream())).mean().item()
         for radius in (0.02, 0.05, 0.1, 0.2, 0.4)
     ]
     assert strength == sorted(strength) and strength[-1] > 4 * strength[0]
@@ -161,8 +161,8 @@ def test_a_targeted_attack_reaches_and_an_untargeted_one_leaves():
     images, model = random_images(50), classifier()
     classes = model(images).argmax(dim=1)
     targets = (classes + 1) % 3
-    reached = attack(reach(model, targets), images, LinfBall(0.6), generator=stream())
-    left = attack(leave(model, classes), images, LinfBall(0.6), generator=stream())
+    reached = attack(targeted(model, targets), images, LinfBall(0.6), generator=stream())
+    left = attack(untargeted(model, classes), images, LinfBall(0.6), generator=stream())
     assert (model(reached).argmax(dim=1) == targets).double().mean() > 0.9
     assert (model(left).argmax(dim=1) != classes).double().mean() > 0.9
 
@@ -181,12 +181,12 @@ def test_the_expected_objective_is_the_mean_over_transformations():
 def test_the_frequency_counts_answers_under_fresh_transformations():
     images, model = random_images(), classifier()
     answers = model(images).argmax(dim=1)
-    still = frequency(model, images, answers, Transformations(), num_transformations=3, generator=stream())
-    never = frequency(model, images, (answers + 1) % 3, Transformations(), num_transformations=3, generator=stream())
+    still = hit_rate(model, images, answers, Transformations(), num_transformations=3, generator=stream())
+    never = hit_rate(model, images, (answers + 1) % 3, Transformations(), num_transformations=3, generator=stream())
     assert still.tolist() == [1.0] * 6 and never.tolist() == [0.0] * 6
     turns, by_hand = Transformations(max_angle=180, noise_std=0.3), stream(2)
     hits = [(model(turns.sample(images, generator=by_hand)).argmax(1) == answers).double() for _ in range(50)]
-    found = frequency(model, images, answers, turns, num_transformations=50, generator=stream(2))
+    found = hit_rate(model, images, answers, turns, num_transformations=50, generator=stream(2))
     torch.testing.assert_close(found, torch.stack(hits).mean(dim=0))
     assert 0 < found.mean() < 1
 
@@ -195,7 +195,7 @@ def test_attacks_follow_the_dtype_of_the_images():
     images = random_images().float()
     for within in SETS.values():
         found = attack(
-            leave(classifier().float(), torch.zeros(6).long()), images, within, num_restarts=1, generator=stream()
+            untargeted(classifier().float(), torch.zeros(6).long()), images, within, num_restarts=1, generator=stream()
         )
         assert found.dtype == torch.float32
 
@@ -204,7 +204,7 @@ def test_attacks_follow_the_dtype_of_the_images():
 def test_attacks_follow_the_device_of_the_images():
     images, model = random_images().cuda(), classifier().cuda()
     for within in (*SETS.values(), Masked(LinfBall(1.0), HALF.cuda())):
-        objective = leave(model, torch.zeros(6, dtype=torch.long, device="cuda"))
+        objective = untargeted(model, torch.zeros(6, dtype=torch.long, device="cuda"))
         turned = expected(objective, Transformations(max_angle=30), num_transformations=2, generator=stream())
         assert attack(turned, images, within, num_restarts=1, generator=stream()).is_cuda
 
@@ -247,7 +247,7 @@ def test_counts_must_be_at_least_one():
     with pytest.raises(ValueError, match="^num_transformations must be an integer >= 1, got 0$"):
         expected(lambda x: x, Transformations(), **settings)
     with pytest.raises(ValueError, match="^num_transformations must be an integer >= 1, got 0$"):
-        frequency(classifier(), random_images(), torch.zeros(6).long(), Transformations(), **settings)
+        hit_rate(classifier(), random_images(), torch.zeros(6).long(), Transformations(), **settings)
 
 
 @pytest.mark.parametrize("count", [1, 5])
@@ -255,11 +255,11 @@ def test_every_image_needs_a_class(count, as_a_reader):  # noqa: ARG001
     images, model, classes = random_images(), classifier(), torch.zeros(count, dtype=torch.long)
     refused = rf" must have shape \(6,\), got \({count},\)$"
     with pytest.raises(ValueError, match="^classes" + refused):
-        leave(model, classes)(images)
+        untargeted(model, classes)(images)
     with pytest.raises(ValueError, match="^targets" + refused):
-        reach(model, classes)(images)
+        targeted(model, classes)(images)
     with pytest.raises(ValueError, match="^classes" + refused):
-        frequency(model, images, classes, Transformations(), num_transformations=2, generator=stream())
+        hit_rate(model, images, classes, Transformations(), num_transformations=2, generator=stream())
 
 
 def test_sets_with_masks_can_be_compared():

@@ -8,6 +8,18 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
+from tutorial_lib.arguments import require_number, require_shape
+from tutorial_lib.tensors import require_finite, require_generator
+
+
+def require_images(**images: Tensor) -> None:
+    """Raise unless every named argument is a batch of finite images: (batch, channels, height, width), not empty."""
+    for name, value in images.items():
+        require_finite(**{name: value})
+        if value.ndim != 4 or value.numel() == 0:
+            wanted = "(batch, channels, height, width) and not be empty"
+            raise ValueError(f"{name} must have shape {wanted}, got {tuple(value.shape)}")
+
 
 @dataclass(frozen=True)
 class Transformations:
@@ -25,6 +37,7 @@ class Transformations:
     def __post_init__(self) -> None:
         """Refuse what is no amount of change."""
         for name, largest in (("max_angle", 180), ("max_shift", 2), ("max_scale", 0.9), ("noise_std", 1)):
+            require_number(**{name: getattr(self, name)})
             if not 0 <= getattr(self, name) <= largest:
                 raise ValueError(f"{name} must be between 0 and {largest}, got {getattr(self, name)}")
 
@@ -36,6 +49,8 @@ class Transformations:
         Bilinear interpolation, black outside; pixels stay in [0, 1]. Draws are made in float64 on the
         generator's device. ``Transformations()`` draws nothing and returns the images themselves.
         """
+        require_images(images=images)
+        require_generator(generator)
         if self == Transformations():
             return images
         device, exact = generator.device, torch.float64
@@ -62,8 +77,14 @@ def move(
     Angles in degrees, counter-clockwise; shifts to the right and downwards in halves of the side. Square images
     only: the coordinates run from -1 to 1 along both axes.
     """
-    if images.ndim != 4 or images.shape[2] != images.shape[3] or len(images) == 0:
+    require_images(images=images)
+    if images.shape[2] != images.shape[3]:
         raise ValueError(f"images must be square, of shape (batch, channels, side, side), got {tuple(images.shape)}")
+    require_finite(angles=angles, shifts=shifts, scales=scales)
+    require_shape([len(images)], angles=angles.shape, scales=scales.shape)
+    require_shape([len(images), 2], shifts=shifts.shape)
+    if not bool((scales > 0).all()):
+        raise ValueError(f"scales must be > 0, got {scales.min():g}")
     radians = angles.to(images) * (pi / 180)
     cosines, sines = radians.cos() / scales.to(images), radians.sin() / scales.to(images)
     # Where in the old image a pixel of the new one looks: undo the shift, turn back, undo the scale.

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from tutorial_lib.classifiers import initialize_, train_classifier
-from tutorial_lib.data import load_images
-from tutorial_lib.transformations import Transformations
+from tutorial_lib.book.data import load_images
+from tutorial_lib.images.classifiers import initialize_, train_classifier
+from tutorial_lib.images.transformations import Transformations
 
 
 def network(seed=0):
@@ -109,7 +109,7 @@ def test_bad_input_is_refused(as_a_reader):  # noqa: ARG001
         train_classifier(network(), data.train_images[:0], data.train_classes[:0], num_epochs=1, **settings)
     with pytest.raises(ValueError, match="^num_epochs must be an integer >= 1, got 0$"):
         train_classifier(network(), data.train_images, data.train_classes, num_epochs=0, **settings)
-    with pytest.raises(FloatingPointError, match="^training diverged in epoch .*: lower learning_rate$"):
+    with pytest.raises(DivergedError, match="^training diverged in epoch .*: lower learning_rate$"):
         train_classifier(
             network(), data.train_images, data.train_classes, num_epochs=9, learning_rate=1e200, **settings
         )

@@ -6,7 +6,7 @@ import pytest
 
 from tools import verdicts as tool
 from tools.repository import notebook_paths
-from tutorial_lib.verdicts import VERDICTS, Verdict, Verdicts, stored_verdicts, table
+from tutorial_lib.book.verdicts import VERDICTS, Verdict, Verdicts, stored_verdicts, table
 
 TEXT = {"claim": "a < b", "slides": "7", "about": "during training", "because": "only early", "evidence": "3 of 4"}
 

@@ -24,7 +24,7 @@ from PIL import Image
 
 from tutorial_lib import __version__
 from tutorial_lib.arguments import require_at_least
-from tutorial_lib.plotting import STYLE
+from tutorial_lib.book.plotting import STYLE
 
 Value = TypeVar("Value")
 

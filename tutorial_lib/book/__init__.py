@@ -1,0 +1,1 @@
+"""What only the book needs: its data, experiments, stored results, figures, controls and claims."""

@@ -1,0 +1,1 @@
+"""Images: transformations, attacks, and ordinary classifiers to try them on."""

@@ -1,0 +1,166 @@
+"""Any torch module as a function of single rows: refused unless it is one, then differentiated.
+
+A derivative of a whole batch is the derivative of each row only if rows do not meet inside the module and
+its answers do not change from call to call. Both are tried out on a few rows, and so is the derivative.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from tutorial_lib.tensors import require_finite, require_like
+
+# Derivative and finite difference may differ where a kink lies between; a wrong derivative differs by more.
+_LARGEST_DISAGREEMENT = 0.5
+
+
+def require_eval_mode(model: nn.Module) -> None:
+    """Raise unless ``model`` is a module all of whose parts are in eval mode."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    training = [name or type(model).__name__ for name, part in model.named_modules() if part.training]
+    if training:
+        raise ValueError(f"model must be in eval mode, call model.eval() first; in training mode: {training[0]!r}")
+
+
+@contextmanager
+def _derivatives_possible() -> Iterator[None]:
+    """Derivatives whatever the caller's mode; attention by the one implementation that has all of them."""
+    with torch.inference_mode(False), torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+        yield
+
+
+class DifferentiableModule:
+    """A module whose rows do not interact, checked at construction on a few rows of x.
+
+    Raises ``ValueError`` or ``TypeError``, which say what is wrong with ``model`` or ``x``.
+    """
+
+    num_networks: int | None = None
+
+    def __init__(self, model: nn.Module, x: Float[Tensor, "batch ..."]) -> None:
+        require_eval_mode(model)
+        require_finite(x=x)
+        if x.ndim < 2 or x.numel() == 0:
+            raise ValueError(f"x must have shape (batch, ...) and not be empty, got {tuple(x.shape)}")
+        _require_parameters_like(model, x)
+        self.model = model
+        rows = _three_rows(x)
+        devices = [x.device] if x.device.type == "cuda" else []
+        with torch.random.fork_rng(devices), _derivatives_possible():
+            self.output_dim = self._require_function_of_rows(rows)
+            self._require_right_derivative(rows)
+
+    def outputs(self, x: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch outputs"]:
+        """Return the answers to rows of x as a matrix, whatever the module does to its input in place."""
+        try:
+            answers = self.model(x.clone())
+        except (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError) as error:
+            raise ValueError(f"model fails on x of shape {tuple(x.shape)}: {error}") from error
+        if not isinstance(answers, Tensor):
+            raise TypeError(f"model must return one tensor, got {type(answers).__name__}")
+        if not answers.is_floating_point():
+            raise TypeError(f"model must return real floating-point numbers, got {answers.dtype}")
+        if answers.ndim not in (1, 2) or len(answers) != len(x) or answers.numel() == 0:
+            shapes = f"{tuple(answers.shape)} from {tuple(x.shape)}"
+            raise ValueError(f"model must map (batch, ...) to (batch,) or (batch, outputs), got {shapes}")
+        return answers.reshape(len(x), -1)
+
+    def _require_function_of_rows(self, rows: Tensor) -> int:
+        """Return the number of outputs; raise unless the answer to a row depends on this row alone."""
+        with torch.no_grad():
+            answers, again, fewer = (self.outputs(x) for x in (rows, rows, rows[[0, 2]]))
+        if not bool(torch.isfinite(answers).all()):
+            raise ValueError("model must give finite outputs at x, got nan or infinity")
+        tolerance = torch.finfo(answers.dtype).eps ** 0.5 * float(answers.abs().max())
+        if float((answers - again).abs().max()) > tolerance:
+            raise ValueError(
+                "model must give the same answer twice, got two: is there dropout or noise in its forward?"
+            )
+        if fewer.shape[1] != answers.shape[1] or float((answers[[0, 2]] - fewer).abs().max()) > tolerance:
+            raise ValueError(
+                "model must treat each row of x on its own, but the answer to a row changes with the other rows: "
+                "batch normalization without running statistics, or attention or recurrence along the batch axis?"
+            )
+        return answers.shape[1]
+
+    def _require_right_derivative(self, rows: Tensor) -> None:
+        """Raise if the derivative is grossly other than a finite difference, at every one of three step sizes."""
+        generator = Generator().manual_seed(0)
+        direction, weights = (
+            torch.randn(shape, generator=generator, dtype=torch.float64).to(rows)
+            for shape in (rows.shape, (len(rows), self.output_dim))
+        )
+        leaf = rows.clone().requires_grad_()
+        outputs = self.outputs(leaf)
+        slopes = (_gradient((weights.to(outputs) * outputs).sum(), leaf) * direction).flatten(1).sum(dim=1)
+        size = rows.flatten(1).norm(dim=1).max().clamp(min=1e-3) / direction.flatten(1).norm(dim=1).max()
+        epsilon = torch.finfo(rows.dtype).eps
+        for power in (1 / 2, 1 / 3, 1 / 4):
+            step = size * epsilon**power
+            with torch.no_grad():
+                ends = (self.outputs(rows + sign * step * direction) for sign in (1, -1))
+                above, below = ((weights.to(end) * end).sum(dim=1) for end in ends)
+            quotients = (above - below) / (2 * step)
+            rounding = 10 * epsilon * (above.abs() + below.abs()) / step
+            allowed = _LARGEST_DISAGREEMENT * torch.maximum(slopes.norm(), quotients.norm()) + rounding.norm()
+            if bool((slopes - quotients).norm() <= allowed):
+                return
+        shown = f"{slopes.norm():.3g} instead of {quotients.norm():.3g}"
+        raise ValueError(
+            f"model must be differentiated rightly by torch, but a derivative differs from the finite difference "
+            f"({shown}): does its forward detach, leave torch, or replace a gradient?"
+        )
+
+    def jacobians(self, x: Float[Tensor, "batch ..."]) -> Float[Tensor, "outputs batch dim"]:
+        """Return df/dx at each row; one backward pass for each output."""
+        with _derivatives_possible():
+            leaf = x.detach().clone().requires_grad_()
+            columns = self.outputs(leaf).unbind(dim=1)
+            jacobians = x.new_empty(len(columns), *x.shape)
+            for place, column in enumerate(columns):
+                jacobians[place] = _gradient(column.sum(), leaf)
+        return jacobians.flatten(2)
+
+    def changes(
+        self, x: Float[Tensor, "batch ..."], directions: Float[Tensor, "batch ..."]
+    ) -> Float[Tensor, "batch outputs"]:
+        """Return J u at each row for one direction u each, by forward-mode differentiation."""
+        with _derivatives_possible():
+            try:
+                changes: Tensor = torch.func.jvp(self.outputs, (x.detach().clone(),), (directions,))[1]
+            except NotImplementedError as error:
+                raise ValueError(
+                    "model holds a part without forward-mode derivatives; use perturbation_stability, "
+                    f"which needs none: {error}"
+                ) from error
+        return changes.detach()
+
+
+def _gradient(value: Tensor, leaf: Tensor) -> Tensor:
+    """Return the derivative of a sum by the leaf: 0 where the value does not depend on it."""
+    if not value.requires_grad:
+        return torch.zeros_like(leaf)
+    (gradient,) = torch.autograd.grad(value, leaf, retain_graph=True, allow_unused=True, materialize_grads=True)
+    return gradient
+
+
+def _three_rows(x: Float[Tensor, "batch ..."]) -> Float[Tensor, "3 ..."]:
+    """Return the first three rows of x; where there are fewer, random ones of the same size beside them."""
+    rows = x[:3].detach().clone()
+    generator = Generator().manual_seed(1)
+    while len(rows) < 3:
+        noise = torch.randn(rows[:1].shape, generator=generator, dtype=torch.float64).to(x)
+        rows = torch.cat([rows, noise * rows[:1].square().mean().sqrt()])
+    return rows
+
+
+def _require_parameters_like(model: nn.Module, x: Tensor) -> None:
+    """Raise unless x has the dtype and the device of a parameter of the model, if it has any."""
+    parameters = [p for p in model.parameters() if p.is_floating_point()]
+    if parameters and not any((p.dtype, p.device) == (x.dtype, x.device) for p in parameters):
+        require_like(parameters[0], x=x)

@@ -1,0 +1,49 @@
+"""Checks of tensors: every message names the argument, what came and what is allowed."""
+
+import torch
+from torch import Generator, Tensor
+
+
+def require_floating_point(**tensors: Tensor) -> None:
+    """Raise unless every named argument is a tensor of float32 or float64.
+
+    Lower precisions are refused: their rounding is as large as the differences that are measured here.
+    """
+    for name, value in tensors.items():
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{name} must be a tensor of float32 or float64, got {type(value).__name__}")
+        if value.dtype not in (torch.float32, torch.float64):
+            raise TypeError(f"{name} must hold floating-point numbers, float32 or float64, got {value.dtype}")
+
+
+def require_finite(**tensors: Tensor) -> None:
+    """Raise unless every named argument is a tensor of finite numbers, of float32 or float64."""
+    require_floating_point(**tensors)
+    for name, value in tensors.items():
+        # The smallest and the largest in one pass; nan counts as both.
+        if value.numel() and not bool(torch.isfinite(torch.stack(torch.aminmax(value.detach()))).all()):
+            raise ValueError(f"{name} must be finite, got nan or infinity")
+
+
+def require_rows(**tensors: Tensor) -> None:
+    """Raise unless every named argument is a batch of finite rows: (batch, dim), not empty."""
+    require_floating_point(**tensors)
+    for name, value in tensors.items():
+        if value.ndim != 2 or value.numel() == 0:
+            raise ValueError(f"{name} must have shape (batch, dim) and not be empty, got {tuple(value.shape)}")
+    require_finite(**tensors)
+
+
+def require_like(reference: Tensor, **tensors: Tensor) -> None:
+    """Raise unless every named argument has the dtype and the device of ``reference``."""
+    for name, value in tensors.items():
+        if (value.dtype, value.device) != (reference.dtype, reference.device):
+            wanted = f"{reference.dtype} on {reference.device}"
+            raise ValueError(f"{name} must be {wanted} like the rest, got {value.dtype} on {value.device}")
+
+
+def require_generator(generator: Generator | None) -> Generator:
+    """Return ``generator``; raise unless it is one: without it torch would draw from the global random state."""
+    if not isinstance(generator, Generator):
+        raise TypeError(f"generator must be a torch.Generator, such as random_stream(0, 'weights'), got {generator!r}")
+    return generator
