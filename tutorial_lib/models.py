@@ -4,6 +4,7 @@ The two chains of matrix products that all else is made of stand here once: ``la
 forward through the layers, ``backward_signals`` back.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import final
 
@@ -148,11 +149,12 @@ class ReLUMLP(nn.Module):
         layers = [layer.unsqueeze(-3) for layer in layer_inputs(weights, x)]
         # The axis of outputs stands between those of networks and rows.
         matrices = [weight.unsqueeze(-3) if weight.ndim == 3 else weight for weight in weights]
-        start = torch.eye(self.output_dim).to(x).unsqueeze(-2) / self.output_divisor
-        signal = start.expand(*layers[-1].shape[:-3], self.output_dim, len(x), self.output_dim)
-        for signal in backward_signals(matrices, layers, signal):
-            pass
-        return signal @ matrices[0]
+        identity = torch.eye(self.output_dim).to(x).unsqueeze(-2) / self.output_divisor
+        last = identity.expand(*layers[-1].shape[:-3], self.output_dim, len(x), self.output_dim)
+        # Only the signal that reaches the input is kept.
+        (first,) = deque(backward_signals(matrices, layers, last), maxlen=1)
+        jacobians: Tensor = first @ matrices[0]
+        return jacobians
 
     def changes(
         self, x: Float[Tensor, "batch input_dim"], directions: Float[Tensor, "*networks batch input_dim"]

@@ -7,6 +7,7 @@ Euclidean length of the input. Larger means less robust.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import reduce
 from typing import Protocol
 
 import torch
@@ -33,8 +34,13 @@ _LARGEST_JACOBIAN = 2**28
 class Differentiable(Protocol):
     """What the estimators ask of a model: ``ReLUMLP`` has it by hand, any other module by torch's derivatives."""
 
-    num_networks: int | None
-    output_dim: int
+    @property
+    def num_networks(self) -> int | None:
+        """Number of networks of an ensemble, None for a single one."""
+
+    @property
+    def output_dim(self) -> int:
+        """Number of outputs."""
 
     def jacobians(self, x: Tensor) -> Float[Tensor, "*networks outputs batch dim"]:
         """Return df/dx at each row."""
@@ -53,9 +59,7 @@ def _differentiable(model: nn.Module, x: Float[Tensor, "batch ..."]) -> Differen
     return model
 
 
-def _jacobians(
-    model: nn.Module, x: Float[Tensor, "batch ..."]
-) -> Iterator[Float[Tensor, "*networks outputs rows dim"]]:
+def _jacobians(model: nn.Module, x: Tensor) -> Iterator[Float[Tensor, "*networks outputs rows dim"]]:
     """Check that model and inputs fit, then yield the Jacobians of a few rows at a time."""
     function = _differentiable(model, x)
     dim, outputs = x.shape[1:].numel(), function.output_dim
@@ -83,10 +87,8 @@ def _squared_singular_values(jacobians: Float[Tensor, "... outputs batch dim"]) 
         return jacobians.squeeze(-3).double().square().sum(dim=-1, keepdim=True)
     matrices = jacobians.transpose(-3, -2)
     # Some input coordinates at a time: in float64 a whole Jacobian would be twice as large.
-    blocks = (block.double() for block in matrices.split(2**14, dim=-1))
-    products = sum(
-        (block @ block.mT for block in blocks), start=torch.zeros((), dtype=torch.float64).to(jacobians.device)
-    )
+    blocks = (block.double() for block in torch.split(matrices, 2**14, dim=-1))
+    products: Tensor = reduce(torch.add, (block @ block.mT for block in blocks))
     squares: Tensor = torch.linalg.eigvalsh(products).clamp(min=0)
     return squares
 
@@ -105,9 +107,7 @@ def stability_per_input(model: nn.Module, x: Float[Tensor, "batch ..."]) -> Floa
 def _require_finite_derivatives(values: Float[Tensor, "*networks batch"]) -> None:
     wrong = int((~torch.isfinite(values)).sum())
     if wrong:
-        raise ValueError(
-            f"model must have finite derivatives at x, got nan or infinity {wrong} of {values.numel()} times"
-        )
+        raise ValueError(f"model must have finite derivatives at x, {wrong} of {values.numel()} are nan or infinite")
 
 
 def _mean_over_draws(
