@@ -6,15 +6,25 @@ import sys
 from math import inf, isclose, nan
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
+from tutorial_lib.architecture import Architecture
 from tutorial_lib.book.data import load
 from tutorial_lib.initializations import INITIALIZATIONS, LayerStds, he
-from tutorial_lib.kernels import empirical_tangent_kernel
+from tutorial_lib.laziness import empirical_tangent_kernel
 from tutorial_lib.models import ReLUMLP
-from tutorial_lib.training import CROSS_ENTROPY, HALF_SQUARE, Loss, learning_rate, train
+from tutorial_lib.training import (
+    CROSS_ENTROPY,
+    HALF_SQUARE,
+    DivergedError,
+    Loss,
+    largest_kernel_eigenvalues,
+    stable_learning_rate,
+    train,
+)
 
 STDS = LayerStds(first=0.7, hidden=0.5, last=0.9)
 NOTHING = LayerStds(0.0, 0.0, 0.0)
@@ -24,18 +34,18 @@ def normal(generator, *shape):
     return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
-def networks(generator, *, stds=STDS, input_dim=5, width=8, depth=4, output_dim=1, num_networks=None):
-    sizes = {"input_dim": input_dim, "width": width, "depth": depth, "output_dim": output_dim}
-    return ReLUMLP(stds, **sizes, output_divisor=1.6, num_networks=num_networks, generator=generator)
+SHAPE = Architecture(input_dim=5, width=8, depth=4)
+
+
+def networks(generator, *, stds=STDS, shape=SHAPE, num_networks=None, output_divisor=1.6, **sizes):
+    shape = shape.replace(**sizes)
+    return ReLUMLP(stds, shape, output_divisor=output_divisor, num_networks=num_networks, generator=generator)
 
 
 def member(models, index):
     """One network of an ensemble on its own."""
-    sizes = {"input_dim": models.input_dim, "width": 1, "depth": len(models.weights)}
-    model = ReLUMLP(NOTHING, **sizes, output_divisor=models.output_divisor, generator=torch.Generator())
-    for weight, stacked in zip(model.weights, models.weights, strict=True):
-        weight.data = stacked.data[index].clone()
-    return model
+    weights = [stacked[index] for stacked in models.weights]
+    return ReLUMLP.from_weights(weights, output_divisor=models.output_divisor)
 
 
 def weights_of(models):
@@ -216,7 +226,10 @@ def test_a_single_network_that_diverges_says_at_which_step(generator):
     assert 1 < step < 60
     assert training.diverged_at.tolist() == [-1, step, -1]
     assert training.rows[-1]["step"] == 60
-    with pytest.raises(DivergedError, match=f"^training diverged at step {step}: lower learning_rate$"):
+    message = "^learning_rate must be smaller: 1 of {} networks diverged, the first at step {}$"
+    with pytest.raises(DivergedError, match=message.format(3, step)):
+        training.require_all_finite()
+    with pytest.raises(DivergedError, match=message.format(1, step)):
         train(alone[1], x, y, learning_rate=3.0, num_steps=60)
     for index in (0, 2):
         train(alone[index], x, y, learning_rate=float(rates[index]), num_steps=60)
@@ -229,8 +242,50 @@ def test_a_member_that_diverged_has_not_reached_its_target(generator):
     training = train(models, x, y, learning_rate=rates, num_steps=200, target_loss=0.4)
     assert training.diverged_at.tolist() == [1, -1]
     assert training.reached.tolist() == [False, True]
-    again = train(models, x, y, learning_rate=rates, num_steps=3, target_loss=1e-9)
-    assert again.diverged_at.tolist() == [0, -1]
+    with pytest.raises(ValueError, match="^networks must be finite, got nan or infinity$"):
+        train(models, x, y, learning_rate=rates, num_steps=3, target_loss=1e-9)
+
+
+def test_a_loss_that_is_infinite_at_the_start_is_a_divergence_at_step_0(generator):
+    models, x, y = networks(generator, num_networks=2), normal(generator, 9, 5), normal(generator, 9)
+    models.weights[-1].data[0] *= 1e200
+    training = train(models, x, y, learning_rate=0.1, num_steps=3, target_loss=1e-9)
+    assert training.diverged_at.tolist() == [0, -1]
+    assert training.reached.tolist() == [False, False]
+
+
+def test_training_in_which_every_network_diverges_raises(generator):
+    models, x, y = networks(generator, num_networks=3), normal(generator, 9, 5), normal(generator, 9)
+    message = "^learning_rate must be smaller: 3 of 3 networks diverged, the first at step 1$"
+    with pytest.raises(DivergedError, match=message):
+        train(models, x, y, learning_rate=1e200, num_steps=60)
+
+
+def test_what_is_measured_is_measured_on_no_network_that_diverged(generator):
+    x, y, rates = normal(generator, 9, 5), normal(generator, 9), torch.tensor([0.1, 1e200]).double()
+    start, seen = networks(generator, num_networks=2), []
+
+    def measure(present):
+        seen.append(all(bool(torch.isfinite(weight).all()) for weight in present.weights))
+        return {}
+
+    message = "^learning_rate must be smaller: 1 of 2 networks diverged, the first at step 1$"
+    for record_at, records in (([], 1), ([1], 1), ([0, 3], 1), (range(6), 1)):
+        models = ReLUMLP.from_weights(list(start.weights), output_divisor=1.6)
+        with pytest.raises(DivergedError, match=message):
+            train(models, x, y, learning_rate=rates, num_steps=5, record_at=record_at, measure=measure)
+        assert seen == [True] * records
+        seen.clear()
+    models = ReLUMLP.from_weights(list(start.weights), output_divisor=1.6)
+    training = train(models, x, y, learning_rate=rates, num_steps=5, record_at=[0, 3])
+    assert training.diverged_at.tolist() == [-1, 1]
+    assert [row["step"].item() for row in training.rows] == [0, 3, 5]
+    assert torch.isfinite(torch.stack([row["loss"][0] for row in training.rows])).all()
+
+
+def test_a_record_without_divergence_is_finite(generator):
+    training = train(networks(generator), normal(generator, 9, 5), normal(generator, 9), learning_rate=0.1, num_steps=2)
+    assert training.require_all_finite() is None
 
 
 def test_dead_networks_are_told(generator):
@@ -243,6 +298,20 @@ def test_dead_networks_are_told(generator):
     for weight, start in zip(models.weights, before, strict=True):
         assert torch.equal(weight[1], start[1])
         assert not torch.equal(weight[0], start[0])
+
+
+def test_a_network_is_dead_by_all_training_rows_and_not_by_those_of_a_batch(generator):
+    models = networks(generator, depth=2, num_networks=2)
+    models.weights[0].data.copy_(torch.eye(5).expand(2, 5, 5)[:, [0, 1, 2, 3, 4, 0, 1, 2]])
+    models.weights[0].data[1] *= -1  # no neuron is active
+    x = -torch.ones(9, 5).double()
+    x[4] = 1  # the one row at which the first network is not 0
+    x[:, 0] = torch.where(x[:, 0] < 0, 0.0, 1.0)
+    training = train(
+        models, x.abs() * x.sign(), normal(generator, 9), learning_rate=0.1, num_steps=3, batch_size=1,
+        generator=generator,
+    )
+    assert training.dead.tolist() == [False, True]
 
 
 # Batches.
@@ -265,17 +334,31 @@ def test_an_epoch_of_batches_takes_every_row_once(generator):
     assert epochs[0] != list(range(10))
 
 
-def test_a_batch_pairs_inputs_with_their_labels_and_averages_over_its_rows(generator):
-    models, x, y = networks(generator), normal(generator, 10, 5), normal(generator, 10)
+@pytest.mark.parametrize("num_rows", [10, 9])  # the last batch has two rows, or one
+def test_a_batch_pairs_inputs_with_their_labels_and_averages_over_its_rows(num_rows, generator):
+    models, x, y = networks(generator), normal(generator, num_rows, 5), normal(generator, num_rows)
     by_hand = networks(generator)
     by_hand.load_state_dict(models.state_dict())
     state = generator.get_state()
     train(models, x, y, learning_rate=0.2, num_steps=3, batch_size=4, generator=generator)
     generator.set_state(state)
-    for rows in torch.split(torch.randperm(10, generator=generator), 4):
+    batches = torch.split(torch.randperm(num_rows, generator=generator), 4)
+    assert len(batches) == 3
+    for rows in batches:
         step_by_autograd(by_hand, x[rows], y[rows], 0.2, half_square)
     for ours, theirs in zip(models.weights, by_hand.weights, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
+
+
+def test_sizes_may_be_integers_of_numpy(as_a_reader, generator):  # noqa: ARG001
+    x, y, results = normal(generator, 9, 5), normal(generator, 9), []
+    for kind in (int, np.int64):
+        models = networks(generator.manual_seed(3))
+        sizes = {"batch_size": kind(2), "num_steps": kind(7), "record_at": [kind(3)]}
+        training = train(models, x, y, learning_rate=0.2, **sizes, generator=generator)
+        assert [row["step"].item() for row in training.rows] == [0, 3, 7]
+        results.append(weights_of(models))
+    assert all(map(torch.equal, *results))
 
 
 def test_the_global_random_state_is_left_alone(generator):
@@ -297,9 +380,9 @@ def test_the_global_random_state_is_left_alone(generator):
 )
 def test_a_dead_network_gets_the_rate_of_the_closed_form(scheme, width, depth, eigenvalue, generator):
     x = load(num_train=256).train_x
-    sizes = {"input_dim": 64, "width": width, "depth": depth}
-    dead = ReLUMLP(NOTHING, **sizes, num_networks=1, output_divisor=1.6, generator=generator)
-    rates = stable_learning_rate(dead, x, reference=INITIALIZATIONS[scheme](input_dim=64, width=width))
+    shape = Architecture(input_dim=64, width=width, depth=depth)
+    dead = networks(generator, stds=NOTHING, shape=shape, num_networks=1)
+    rates = stable_learning_rate(dead, x, reference=INITIALIZATIONS[scheme](shape))
     assert rates.shape == (1,)
     assert isclose(0.5 / rates.item(), eigenvalue / 1.6**2, rel_tol=5e-9)
 
@@ -307,8 +390,11 @@ def test_a_dead_network_gets_the_rate_of_the_closed_form(scheme, width, depth, e
 @pytest.mark.parametrize("depth", [2, 4])
 def test_the_own_eigenvalue_is_that_of_the_empirical_kernel(depth, generator):
     x = load(num_train=64).train_x
-    models = networks(generator, stds=he(input_dim=64, width=20), input_dim=64, width=20, depth=depth, num_networks=6)
-    expected = torch.linalg.eigvalsh(empirical_tangent_kernel(models, x, x))[:, -1] / 64
+    shape = Architecture(input_dim=64, width=20, depth=depth)
+    models = networks(generator, stds=he(shape), shape=shape, num_networks=6)
+    largest = torch.linalg.eigvalsh(empirical_tangent_kernel(models, x, x))[:, -1]
+    torch.testing.assert_close(largest_kernel_eigenvalues(models, x), largest, rtol=1e-3, atol=0)
+    expected = largest / 64
     rates = stable_learning_rate(models, x, reference=NOTHING, factor=0.3)
     torch.testing.assert_close(0.3 / rates, expected, rtol=1e-3, atol=0)
     alone = stable_learning_rate(member(models, 2), x, reference=NOTHING, factor=0.3)
@@ -326,13 +412,13 @@ def test_the_own_eigenvalue_covers_all_outputs(generator):
 
 def test_the_larger_eigenvalue_decides(generator):
     x = load(num_train=64).train_x
-    sizes = {"input_dim": 64, "width": 20, "depth": 6, "num_networks": 8}
+    shape = Architecture(input_dim=64, width=20, depth=6)
     for scheme in ("he", "lecun"):
-        models = networks(generator, stds=INITIALIZATIONS[scheme](input_dim=64, width=20), **sizes)
+        models = networks(generator, stds=INITIALIZATIONS[scheme](shape), shape=shape, num_networks=8)
         own = stable_learning_rate(models, x, reference=NOTHING)
-        dead = networks(generator, stds=NOTHING, **sizes)
-        limit = stable_learning_rate(dead, x, reference=he(input_dim=64, width=20))
-        rates = stable_learning_rate(models, x, reference=he(input_dim=64, width=20))
+        dead = networks(generator, stds=NOTHING, shape=shape, num_networks=8)
+        limit = stable_learning_rate(dead, x, reference=he(shape))
+        rates = stable_learning_rate(models, x, reference=he(shape))
         torch.testing.assert_close(rates, torch.minimum(own, limit), rtol=1e-12, atol=0)
         if scheme == "lecun":
             assert (own > limit).all()
@@ -341,19 +427,19 @@ def test_the_larger_eigenvalue_decides(generator):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_learning_rate_follows_the_output_divisor_and_the_dtype(dtype, generator):
     x = load(num_train=32).train_x.to(dtype)
-    rates = []
+    rates, shape = [], Architecture(input_dim=64, width=20, depth=3)
     for divisor in (1.0, 3.0):
-        sizes = {"input_dim": 64, "width": 20, "depth": 3, "num_networks": 4, "output_divisor": divisor}
-        models = ReLUMLP(STDS, **sizes, generator=generator.manual_seed(1)).to(dtype)
-        rates.append(stable_learning_rate(models, x, reference=he(input_dim=64, width=20)))
+        stream = generator.manual_seed(1)
+        models = networks(stream, shape=shape, num_networks=4, output_divisor=divisor).to(dtype)
+        rates.append(stable_learning_rate(models, x, reference=he(shape)))
     assert rates[0].dtype == dtype
     torch.testing.assert_close(rates[1], 9 * rates[0], rtol=1e-4, atol=0)
 
 
 def test_training_at_this_rate_reduces_the_loss(generator):
-    split = load(num_train=64)
-    models = networks(generator, stds=he(input_dim=64, width=100), input_dim=64, width=100, num_networks=4)
-    rates = stable_learning_rate(models, split.train_x, reference=he(input_dim=64, width=100))
+    split, shape = load(num_train=64), Architecture(input_dim=64, width=100, depth=4)
+    models = networks(generator, stds=he(shape), shape=shape, num_networks=4)
+    rates = stable_learning_rate(models, split.train_x, reference=he(shape))
     training = train(models, split.train_x, split.train_y, learning_rate=rates, num_steps=30)
     assert (training.rows[-1]["loss"] < 0.8 * training.rows[0]["loss"]).all()
 
@@ -362,10 +448,12 @@ def test_training_at_this_rate_reduces_the_loss(generator):
 
 PROGRAM = """
 import sys, time, torch
+from tutorial_lib.architecture import Architecture
 from tutorial_lib.initializations import LayerStds
 from tutorial_lib.models import ReLUMLP
 from tutorial_lib.training import train
-model = ReLUMLP(LayerStds(1, 1, 1), input_dim=2, width=3, depth=2, generator=torch.Generator())
+shape = Architecture(input_dim=2, width=3, depth=2)
+model = ReLUMLP(LayerStds(1, 1, 1), shape, generator=torch.Generator())
 def run(pause):
     wait = lambda model: time.sleep(pause) or {}
     train(model, torch.ones(1, 2).double(), torch.ones(1).double(), learning_rate=1e-3, num_steps=3,
@@ -410,14 +498,14 @@ def test_the_bar_is_off_in_tests_and_notebooks():
         ({"y": torch.ones(8)}, r"^y must have shape \(9,\), one label per row of x, got \(8,\)$"),
         ({"y": torch.ones(9, 3)}, r"^y must have shape \(9,\), one label per row of x, got \(9, 3\)$"),
         ({"y": torch.ones(1, 9)}, r"^y must have shape \(9,\), one label per row of x, got \(1, 9\)$"),
-        ({"learning_rate": 0.0}, r"^learning_rate must be one number or 2, finite and > 0, got 0\.0$"),
-        ({"learning_rate": nan}, "^learning_rate must be one number or 2, finite and > 0, got nan$"),
+        ({"learning_rate": 0.0}, r"^learning_rate must be a finite number > 0, got 0\.0$"),
+        ({"learning_rate": nan}, "^learning_rate must be a finite number > 0, got nan$"),
         ({"learning_rate": torch.tensor([0.1, inf])}, "^learning_rate must be one number or 2, finite and > 0, got "),
         ({"learning_rate": torch.ones(3)}, r"^learning_rate must be one number or 2, finite and > 0, got \[1\.0, "),
         ({"num_steps": 0}, "^num_steps must be an integer >= 1, got 0$"),
         ({"target_loss": 0.0}, r"^target_loss must be a finite number > 0, got 0\.0$"),
         ({"batch_size": 0}, "^batch_size must be an integer >= 1, got 0$"),
-        ({"batch_size": 4}, "^batch_size needs a generator to draw the batches from, got None$"),
+        ({"record_at": [2, -1]}, "^record_at must be an integer >= 0, got -1$"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused_before_a_weight_changes(as_a_reader, wrong, message, generator):  # noqa: ARG001
@@ -439,3 +527,61 @@ def test_labels_of_several_outputs_have_a_column_each(as_a_reader, generator):  
 def test_a_factor_that_is_not_positive_is_refused(generator):
     with pytest.raises(ValueError, match=r"^factor must be a finite number > 0, got 0\.0$"):
         stable_learning_rate(networks(generator), normal(generator, 3, 5), reference=STDS, factor=0.0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"batch_size": 4}, "^generator must be a torch.Generator, .* got None$"),
+        ({"batch_size": 4.0}, r"^batch_size must be an integer >= 1, got 4\.0$"),
+        ({"record_at": 3}, "^record_at must be a collection of steps, got 3$"),
+        ({"record_at": "12"}, "^record_at must be a collection of steps, got '12'$"),
+        ({"record_at": [1.5]}, r"^record_at must be an integer >= 0, got 1\.5$"),
+        ({"learning_rate": "0.1"}, "^learning_rate must be a finite number > 0, got '0.1'$"),
+        ({"y": torch.ones(9, dtype=torch.bool)}, "^y must be a tensor of real numbers, got torch.bool$"),
+        ({"y": torch.ones(9, dtype=torch.complex128)}, "^y must be a tensor of real numbers, got torch.complex128$"),
+        ({"y": [1.0] * 9}, "^y must be a tensor of real numbers, got list$"),
+        ({"x": torch.ones(9, 5, dtype=torch.long)}, "^x must hold floating-point numbers, float32 or float64, got "),
+    ],
+)
+def test_settings_of_another_kind_are_refused_before_a_weight_changes(as_a_reader, wrong, message, generator):  # noqa: ARG001
+    models = networks(generator, num_networks=2)
+    before = weights_of(models)
+    settings = {"x": normal(generator, 9, 5), "y": normal(generator, 9), "learning_rate": 0.1, "num_steps": 2} | wrong
+    with pytest.raises(TypeError, match=message):
+        train(models, settings.pop("x"), settings.pop("y"), **settings)
+    assert all(torch.equal(*pair) for pair in zip(before, models.weights, strict=True))
+
+
+def test_labels_beyond_the_numbers_of_the_inputs_are_refused(generator):
+    models, y = networks(generator).float(), torch.full((9,), 1e200).double()
+    with pytest.raises(ValueError, match="^y must be finite, got nan or infinity$"):
+        train(models, normal(generator, 9, 5).float(), y, learning_rate=0.1, num_steps=2)
+
+
+@pytest.mark.parametrize("value", [nan, inf])
+def test_weights_that_are_not_finite_are_refused(value, generator):
+    models, x = networks(generator, num_networks=2), normal(generator, 9, 5)
+    models.weights[2].data[1, 3, 4] = value
+    for call in (
+        lambda: train(models, x, normal(generator, 9), learning_rate=0.1, num_steps=2),
+        lambda: stable_learning_rate(models, x, reference=STDS),
+        lambda: largest_kernel_eigenvalues(models, x),
+    ):
+        with pytest.raises(ValueError, match="^networks must be finite, got nan or infinity$"):
+            call()
+
+
+def test_other_modules_are_refused(as_a_reader, generator):  # noqa: ARG001
+    model, x, y = torch.nn.Linear(5, 1).double(), normal(generator, 9, 5), normal(generator, 9)
+    with pytest.raises(TypeError, match="^model must be a ReLUMLP, got Linear$"):
+        train(model, x, y, learning_rate=0.1, num_steps=2)
+
+
+def test_dead_networks_without_a_reference_have_no_learning_rate(generator):
+    dead, x = networks(generator, stds=NOTHING, num_networks=2), normal(generator, 3, 5)
+    assert largest_kernel_eigenvalues(dead, x).tolist() == [0, 0]
+    with pytest.raises(ValueError, match="^networks must not all be 0 where reference is 0 too, got reference "):
+        stable_learning_rate(dead, x, reference=NOTHING)
+    with pytest.raises(ValueError, match="^num_iterations must be an integer >= 1, got 0$"):
+        largest_kernel_eigenvalues(dead, x, num_iterations=0)

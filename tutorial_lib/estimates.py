@@ -91,6 +91,21 @@ def _numbers(draws: Iterable[float]) -> npt.NDArray[np.float64]:
     return values
 
 
+def ratio_of_means(numerators: Iterable[float], denominators: Iterable[float]) -> Estimate:
+    """Return the mean of the numerators over the mean of the denominators, two numbers of each draw.
+
+    The error is to first order and takes into account that the two numbers of a draw go together.
+    """
+    above, below = _numbers(numerators), _numbers(denominators)
+    if above.shape != below.shape or len(above) == 0:
+        raise ValueError(f"numerators and denominators must be equally many, got {len(above)} and {len(below)}")
+    mean_below = Estimate.from_draws(below).mean
+    if mean_below == 0:
+        raise ValueError("denominators must have a mean other than 0")
+    ratio = Estimate.from_draws(above).mean / mean_below
+    return Estimate(ratio, Estimate.from_draws((above - ratio * below) / mean_below).standard_error, len(above))
+
+
 def log_log_slopes(sizes: Sequence[float], values: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Return the least-squares slopes of log value against log size along the first axis.
 

@@ -19,8 +19,9 @@ def mean_gaussian_length(
     .. math:: E\|g\| = \frac1{2\sqrt\pi}\int_0^\infty \Bigl(1 - \prod_j (1 + 2t\lambda_j)^{-1/2}
               e^{-t\mu_j^2/(1 + 2t\lambda_j)}\Bigr)\,t^{-3/2}\,dt
 
-    Trapezoidal rule in log t after scaling E||g||^2 to 1, the two tails added; computed in
-    float64, relative error below 1e-6. All zero gives 0.
+    After scaling E||g||^2 to 1, the integral is that of a single axis, sqrt(2 / pi), plus the difference of the
+    two integrands, by the trapezoidal rule in log t: it converges exponentially. Computed in float64, relative
+    error below 2e-7. All zero gives 0.
     """
     require_finite(variances=variances)
     if variances.ndim == 0 or variances.shape[-1] == 0 or not bool((variances >= 0).all()):
@@ -28,20 +29,22 @@ def mean_gaussian_length(
     if means is not None:
         require_finite(means=means)
         require_shape(variances.shape, means=means.shape)
-    scaled = variances.double()
-    squares = torch.zeros_like(scaled) if means is None else means.double().square()
-    total = (scaled + squares).sum(dim=-1)
-    unit = total.clamp(min=torch.finfo(torch.float64).tiny).unsqueeze(-1)
+    # The axis that is summed over comes first: a sum of whole rows is several times faster.
+    scaled = variances.double().movedim(-1, 0).contiguous()
+    squares = torch.zeros_like(scaled) if means is None else means.double().square().movedim(-1, 0).contiguous()
+    total = (scaled + squares).sum(dim=0)
+    unit = total.clamp(min=torch.finfo(torch.float64).tiny)
     scaled, squares = scaled / unit, squares / unit
-    cut, num_points = 18.0, 145
-    integral = torch.full_like(total, 4 * exp(-cut / 2))
-    for index, log_t in enumerate(torch.linspace(-cut, cut, num_points, dtype=torch.float64).tolist()):
-        weight = (0.5 if index in (0, num_points - 1) else 1.0) * 2 * cut / (num_points - 1)
-        t = exp(log_t)
+    integral, step = torch.zeros_like(total), 0.7
+    for index in range(40):
+        t = exp(step * index - 11)
         spread = 1 + 2 * t * scaled
-        exponent = -(torch.log(spread) / 2 + t * squares / spread).sum(dim=-1)
-        integral -= weight / sqrt(t) * torch.expm1(exponent)
-    return total.sqrt() * integral / (2 * sqrt(pi))
+        # A product of many axes may overflow to infinity, whose inverse root is 0 as it should be.
+        laplace = spread.prod(dim=0).rsqrt_()
+        if means is not None:
+            laplace *= (squares / spread).sum(dim=0).mul_(-t).exp_()
+        integral += (1 / sqrt(1 + 2 * t) - laplace) * (step / sqrt(t))
+    return total.sqrt() * (sqrt(2) + integral / 2) / sqrt(pi)
 
 
 def mean_length_of_changes(

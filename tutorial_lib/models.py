@@ -88,6 +88,7 @@ class ReLUMLP(nn.Module):
             leading = (int(num_networks),)
         self.weights = nn.ParameterList(_draw_weights(stds, architecture, leading, generator))
         self.output_divisor = float(output_divisor)
+        self.eval()  # there is nothing to switch off, and whoever asks for eval mode need not be told
 
     @classmethod
     def from_weights(
@@ -106,7 +107,7 @@ class ReLUMLP(nn.Module):
         nn.Module.__init__(network)
         network.weights = nn.ParameterList(weight.detach().clone() for weight in weights)
         network.output_divisor = float(output_divisor)
-        return network
+        return network.eval()
 
     @property
     def architecture(self) -> Architecture:

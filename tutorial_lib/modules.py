@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from tutorial_lib.tensors import require_finite, require_like
+from tutorial_lib.tensors import require_finite
 
 # Derivative and finite difference may differ where a kink lies between; a wrong derivative differs by more.
 _LARGEST_DISAGREEMENT = 0.5
@@ -98,6 +98,8 @@ class DifferentiableModule:
         leaf = rows.clone().requires_grad_()
         outputs = self.outputs(leaf)
         slopes = (_gradient((weights.to(outputs) * outputs).sum(), leaf) * direction).flatten(1).sum(dim=1)
+        if not bool(torch.isfinite(slopes).all()):
+            raise ValueError("model must have finite derivatives at x, got nan or infinity")
         size = rows.flatten(1).norm(dim=1).max().clamp(min=1e-3) / direction.flatten(1).norm(dim=1).max()
         epsilon = torch.finfo(rows.dtype).eps
         for power in (1 / 2, 1 / 3, 1 / 4):
@@ -125,6 +127,14 @@ class DifferentiableModule:
             for place, column in enumerate(columns):
                 jacobians[place] = _gradient(column.sum(), leaf)
         return jacobians.flatten(2)
+
+    def gradients(
+        self, x: Float[Tensor, "batch ..."], weights: Float[Tensor, "batch outputs"]
+    ) -> Float[Tensor, "batch dim"]:
+        """Return the derivative of the weighted sum of the outputs at each row; one backward pass."""
+        with _derivatives_possible():
+            leaf = x.detach().clone().requires_grad_()
+            return _gradient((weights * self.outputs(leaf)).sum(), leaf).flatten(1)
 
     def changes(
         self, x: Float[Tensor, "batch ..."], directions: Float[Tensor, "batch ..."]
@@ -161,6 +171,7 @@ def _three_rows(x: Float[Tensor, "batch ..."]) -> Float[Tensor, "3 ..."]:
 
 def _require_parameters_like(model: nn.Module, x: Tensor) -> None:
     """Raise unless x has the dtype and the device of a parameter of the model, if it has any."""
-    parameters = [p for p in model.parameters() if p.is_floating_point()]
-    if parameters and not any((p.dtype, p.device) == (x.dtype, x.device) for p in parameters):
-        require_like(parameters[0], x=x)
+    kinds = [(p.dtype, p.device) for p in model.parameters() if p.is_floating_point()]
+    if kinds and (x.dtype, x.device) not in kinds:
+        dtype, device = kinds[0]
+        raise ValueError(f"x must be {dtype} on {device} like the model, got {x.dtype} on {x.device}")

@@ -68,10 +68,14 @@ def _jacobians(model: nn.Module, x: Tensor) -> Iterator[Float[Tensor, "*networks
             f"model has {outputs} outputs on inputs of {dim} numbers, too many for the exact mean over directions: "
             "use random_direction_stability"
         )
-    widest = max(dim, outputs, model.architecture.width if isinstance(model, ReLUMLP) else 0)
-    numbers = outputs * widest * (function.num_networks or 1)
-    rows = max(1, min(_BLOCK_ROWS, _BLOCK_INPUTS // dim, _BLOCK_NUMBERS // numbers))
+    width = model.architecture.width if isinstance(model, ReLUMLP) else 0
+    rows = rows_at_once(max(dim, width), outputs * (function.num_networks or 1))
     return (function.jacobians(block) for block in torch.split(x.detach(), rows))
+
+
+def rows_at_once(dim: int, outputs: int) -> int:
+    """Return how many rows to differentiate at once, so that memory does not grow with the batch."""
+    return max(1, min(_BLOCK_ROWS, _BLOCK_INPUTS // dim, _BLOCK_NUMBERS // (outputs * max(dim, outputs))))
 
 
 def input_jacobians(model: nn.Module, x: Float[Tensor, "batch ..."]) -> Float[Tensor, "*networks batch outputs dim"]:
@@ -93,21 +97,31 @@ def _squared_singular_values(jacobians: Float[Tensor, "... outputs batch dim"]) 
     return squares
 
 
-def stability_per_input(model: nn.Module, x: Float[Tensor, "batch ..."]) -> Float[Tensor, "*networks batch"]:
-    """Return P / radius at each row of x, in float64: what ``perturbation_stability`` averages."""
+def stability_of_jacobians(
+    jacobians: Float[Tensor, "*networks outputs batch dim"],
+) -> Float[Tensor, "*networks batch"]:
+    """Return P / radius at each row from its Jacobian, in float64."""
+    variances = _squared_singular_values(jacobians)
     # For g standard Gaussian and u uniform on the unit sphere E||J u|| = E||J g|| / E chi_d.
-    variances = torch.cat([_squared_singular_values(block) for block in _jacobians(model, x)], dim=-2)
-    _require_finite_derivatives(variances.sum(dim=-1))
     one_output = variances.shape[-1] == 1
     lengths = variances.squeeze(-1).sqrt() * mean_chi(1) if one_output else mean_gaussian_length(variances)
-    dim = x.shape[1:].numel()
+    dim = jacobians.shape[-1]
     return lengths / mean_chi(dim) * mean_ball_length(dim)
 
 
-def _require_finite_derivatives(values: Float[Tensor, "*networks batch"]) -> None:
-    wrong = int((~torch.isfinite(values)).sum())
-    if wrong:
-        raise ValueError(f"model must have finite derivatives at x, {wrong} of {values.numel()} are nan or infinite")
+def stability_per_input(model: nn.Module, x: Float[Tensor, "batch ..."]) -> Float[Tensor, "*networks batch"]:
+    """Return P / radius at each row of x, in float64: what ``perturbation_stability`` averages."""
+    values = []
+    for jacobians in _jacobians(model, x):
+        _require_finite_derivatives(jacobians)
+        values.append(stability_of_jacobians(jacobians))
+    return torch.cat(values, dim=-1)
+
+
+def _require_finite_derivatives(values: Float[Tensor, "..."]) -> None:
+    # The smallest and the largest in one pass; nan counts as both.
+    if not bool(torch.isfinite(torch.stack(torch.aminmax(values))).all()):
+        raise ValueError("model must have finite derivatives at x, got nan or infinity")
 
 
 def _mean_over_draws(
@@ -160,20 +174,22 @@ def _lengths_in_random_directions(
     model: nn.Module, x: Float[Tensor, "batch ..."], generator: Generator, num_directions: int
 ) -> Float[Tensor, "*networks batch"]:
     function = _differentiable(model, x)
-    rows = max(1, min(_BLOCK_ROWS, _BLOCK_INPUTS // x.shape[1:].numel()))
-    totals = []
-    for block in torch.split(x.detach(), rows):
-        lengths = [_lengths_once(function, block, generator) for _ in range(num_directions)]
-        totals.append(torch.stack(lengths).mean(dim=0))
-    values = torch.cat(totals, dim=-1)
+    blocks = torch.split(x.detach(), max(1, min(_BLOCK_ROWS, _BLOCK_INPUTS // x.shape[1:].numel())))
+    values = torch.cat(
+        [
+            torch.stack([directional_lengths(function, block, generator=generator) for _ in range(num_directions)])
+            for block in blocks
+        ],
+        dim=-1,
+    ).mean(dim=0)
     _require_finite_derivatives(values)
-    return values * mean_ball_length(x.shape[1:].numel())
+    return values
 
 
-def _lengths_once(
-    function: Differentiable, x: Float[Tensor, "batch ..."], generator: Generator
+def directional_lengths(
+    function: Differentiable, x: Float[Tensor, "batch ..."], *, generator: Generator
 ) -> Float[Tensor, "*networks batch"]:
-    """||J u|| for one u per input and network, uniform on the unit sphere: ||J g|| / ||g||."""
+    """Return ||J u|| d / (d+1) for one u per input and network, uniform on the unit sphere: P / radius in the mean."""
     shape = x.shape if function.num_networks is None else (function.num_networks, *x.shape)
     # float32 whatever x is: enough for a direction, and five times as fast as float64.
     draws = torch.randn(shape, generator=generator, device=generator.device, dtype=torch.float32).to(x)
@@ -181,7 +197,7 @@ def _lengths_once(
     axes = draws.flatten(1) if function.num_networks is None else draws
     # A draw of one coordinate is exactly 0 once in 2^24 times.
     lengths: Tensor = changes / axes.double().norm(dim=-1).clamp(min=torch.finfo(torch.float32).tiny)
-    return lengths
+    return lengths * mean_ball_length(x.shape[1:].numel())
 
 
 def sampled_perturbation_stability(

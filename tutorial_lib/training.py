@@ -4,7 +4,6 @@ Each member of an ensemble has its own learning rate and stops on its own: at th
 keeps its weights from then on, bit for bit.
 """
 
-import os
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from math import inf
@@ -12,12 +11,12 @@ from math import inf
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
-from tqdm.auto import tqdm
 
 from tutorial_lib.arguments import require_at_least, require_positive
 from tutorial_lib.initializations import LayerStds
 from tutorial_lib.kernels import tangent_kernel
 from tutorial_lib.models import ReLUMLP, backward_signals, layer_inputs, mask_, require_inputs, require_network
+from tutorial_lib.progress import progress
 from tutorial_lib.tensors import require_finite, require_generator
 
 Measure = Callable[[ReLUMLP], dict[str, Tensor]]
@@ -161,10 +160,8 @@ def train(
     rows: list[dict[str, Tensor]] = []
     reached = torch.zeros_like(rates, dtype=torch.bool)
     diverged_at = torch.full_like(rates, -1, dtype=torch.long)
-    # In a notebook tqdm does not look at its own variable.
-    silent = bool(os.environ.get("TQDM_DISABLE"))
-    progress = tqdm(range(num_steps + 1), desc="training", delay=1, leave=False, disable=silent)
-    for step, batch in zip(progress, _batches(len(x), batch_size, generator), strict=False):
+    steps = progress(range(num_steps + 1), "training")
+    for step, batch in zip(steps, _batches(len(x), batch_size, generator), strict=False):
         layers = _layers(weights, x[batch])
         outputs = (layers[-1] @ weights[-1].mT) / networks.output_divisor
         losses = loss.values(outputs, y[batch]).mean(dim=1)

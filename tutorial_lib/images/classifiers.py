@@ -1,6 +1,5 @@
 """Ordinary image classifiers, biases and Adam included: what chapters attack and measure."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,11 +7,11 @@ import torch
 from jaxtyping import Int
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
-from tqdm.auto import tqdm
 
 from tutorial_lib.arguments import require_at_least, require_positive, require_shape
 from tutorial_lib.images.attacks import Images
 from tutorial_lib.images.transformations import Transformations, require_images
+from tutorial_lib.progress import progress
 from tutorial_lib.tensors import require_generator
 from tutorial_lib.training import DivergedError
 
@@ -54,10 +53,9 @@ def train_classifier(
     require_generator(generator)
     require_shape([len(images)], classes=classes.shape)
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
-    silent = bool(os.environ.get("TQDM_DISABLE"))
     with _training_mode(model), torch.random.fork_rng(), torch.enable_grad():
         torch.manual_seed(generator.initial_seed())
-        for epoch in tqdm(range(num_epochs), desc="training", delay=1, leave=False, disable=silent):
+        for epoch in progress(range(num_epochs), "training"):
             for rows in torch.split(torch.randperm(len(images), generator=generator), int(batch_size)):
                 seen = transformations.sample(images[rows], generator=generator)
                 loss = cross_entropy(model(seen), classes[rows])

@@ -1,0 +1,353 @@
+"""Measure your own network: one call for a classifier or a regressor, one report that reads as sentences."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Generator, Tensor, nn
+
+from tutorial_lib.arguments import require_positive, require_shape
+from tutorial_lib.estimates import Estimate, ratio_of_means
+from tutorial_lib.modules import DifferentiableModule
+from tutorial_lib.perturbations import uniform_in_ball
+from tutorial_lib.progress import progress
+from tutorial_lib.randomness import random_stream
+from tutorial_lib.stability import directional_lengths, rows_at_once, stability_of_jacobians
+from tutorial_lib.tensors import require_finite, require_generator
+
+# Up to so many outputs the mean over directions is exact; each costs one backward pass.
+EXACT_OUTPUTS = 32
+
+Batches = Tensor | Iterable[object]
+PerInput = dict[str, Float[Tensor, " batch"]]
+
+
+@dataclass(frozen=True)
+class StabilityReport:
+    """What one network does under small changes of its input, to first order; the draws are the inputs.
+
+    ``stability``: P / radius. ``over_size``: the same over the mean Euclidean length of the outputs. ``radius``:
+    Euclidean, in units of the input. ``dim`` and ``output_dim``: numbers that go in and come out. ``method``:
+    how the mean over directions was taken. ``print(report)`` says it in sentences.
+    """
+
+    stability: Estimate
+    over_size: Estimate
+    radius: float | None
+    dim: int
+    output_dim: int
+    method: str
+    seconds: float
+
+    @property
+    def num_inputs(self) -> int:
+        """Number of inputs measured."""
+        return self.stability.num_draws
+
+    def _relative(self) -> list[str]:
+        """What the mean change is relative to."""
+        return [f"{_multiple(self.over_size, self.radius)} the mean length of the outputs"]
+
+    def _sentences(self) -> Iterator[str]:
+        relative = " and ".join(self._relative())
+        yield f"P / radius = {self.stability}: the mean change of the outputs, for random changes of the input."
+        if self.radius is None:
+            yield f"Per unit of length of the input that is {relative}."
+        else:
+            change = self.radius * self.stability.mean
+            yield f"Random changes of at most {self.radius:g} change them by {change:.3g} on average: {relative}."
+
+    def __str__(self) -> str:
+        """Return the report in sentences."""
+        numbers = f"{self.num_inputs} inputs of {self.dim} numbers, {self.output_dim} output"
+        measured = f"Measured on {numbers}{'s' * (self.output_dim > 1)}, in {self.seconds:.1f} s; {self.method}."
+        scope = "All lengths are Euclidean, and all changes to first order: how steep the network is at these inputs."
+        return "\n".join([*self._sentences(), measured, scope])
+
+
+@dataclass(frozen=True)
+class ClassifierReport(StabilityReport):
+    """The report of a classifier: beside P its lead, and the answers that a change would alter.
+
+    ``over_lead``: P / radius over the mean lead of the first answer over the second, free of the outputs' scale.
+    ``altered_by_random`` and ``altered_by_chosen``: share of the inputs whose answer changes, to first order,
+    under a random point of the ball of ``radius``, and under the worst one; with more than 32 outputs the
+    latter tries the runner-up only and may be too small. ``accuracy``: share of right answers.
+    """
+
+    over_lead: Estimate
+    altered_by_random: Estimate | None
+    altered_by_chosen: Estimate | None
+    accuracy: Estimate | None
+
+    def _relative(self) -> list[str]:
+        lead = f"{_multiple(self.over_lead, self.radius)} the mean lead of the first answer over the second"
+        return [*super()._relative(), lead]
+
+    def _sentences(self) -> Iterator[str]:
+        yield from super()._sentences()
+        if self.altered_by_random is not None and self.altered_by_chosen is not None:
+            least = "at least " if self.output_dim > EXACT_OUTPUTS else ""
+            yield (
+                f"Random changes of that size alter {_share_in_words(self.altered_by_random)} of the answers; changes "
+                f"chosen against the network alter {least}{_share_in_words(self.altered_by_chosen)}."
+            )
+        if self.accuracy is not None:
+            yield f"Of the answers, {_share_in_words(self.accuracy)} are right."
+
+
+@dataclass(frozen=True)
+class RegressorReport(StabilityReport):
+    """The report of a regressor; ``error`` is the root of its mean squared error, None without labels."""
+
+    error: float | None
+
+    def _sentences(self) -> Iterator[str]:
+        yield from super()._sentences()
+        if self.error is not None:
+            yield f"The root of the mean squared error is {self.error:.3g}."
+
+
+def _multiple(ratio: Estimate, radius: float | None) -> str:
+    """Such as "11 % of" or "30 times"."""
+    value = ratio.mean * (1.0 if radius is None else radius)
+    return f"{100 * value:.2g} % of" if value < 1 else f"{value:.2g} times"
+
+
+def _share_in_words(share: Estimate) -> str:
+    """Such as "1.8 ± 0.7 %"; where all or none are meant the error is not known, and the number says enough."""
+    if share.mean in (0, 1) or share.num_draws == 1:
+        return f"{round(share.mean * share.num_draws)} of {share.num_draws}"
+    return f"{100 * share.mean:.2g} ± {100 * share.standard_error:.1g} %"
+
+
+def classifier_report(
+    model: nn.Module,
+    data: Batches,
+    *,
+    labels: Tensor | None = None,
+    radius: float | None = None,
+    generator: Generator | None = None,
+) -> ClassifierReport:
+    """Measure a classifier: perturbation stability, lead, and the answers that a change of ``radius`` would alter.
+
+    ``model`` maps (batch, ...) to scores (batch, classes), or to one score per row whose sign is the answer; it
+    must be in eval mode, and all else that ``perturbation_stability`` asks for. ``data``: one tensor of
+    inputs, or an iterable of batches such as a ``DataLoader``, each a tensor or a pair of inputs and labels;
+    batches are moved to the device of the model. ``labels``: class numbers for a tensor of inputs (0 and 1 for
+    one score). ``radius``: Euclidean, in units of the input.
+
+    Up to 32 outputs the mean over directions is exact; beyond, it is one random direction for each input, and
+    the report says so. Random numbers come from ``generator``, by default from a stream of its own.
+    """
+    start, stream = _start(radius, generator)
+
+    def of_block(block: "_Block") -> PerInput:
+        return {**block.stability(stream), **_altered(block, radius, stream), **_right(block)}
+
+    values, shape = _measure(model, data, labels, of_block)
+    return ClassifierReport(
+        **_common(values, shape, radius, start),
+        over_lead=ratio_of_means(values["stability"].tolist(), values["lead"].tolist()),
+        altered_by_random=_share(values, "random"),
+        altered_by_chosen=_share(values, "chosen"),
+        accuracy=_share(values, "right"),
+    )
+
+
+def regressor_report(
+    model: nn.Module,
+    data: Batches,
+    *,
+    labels: Tensor | None = None,
+    radius: float | None = None,
+    generator: Generator | None = None,
+) -> RegressorReport:
+    """Measure a regressor: perturbation stability, and relative to the length of its outputs.
+
+    As ``classifier_report``, but labels are real numbers in the shape of the outputs.
+    """
+    start, stream = _start(radius, generator)
+
+    def of_block(block: "_Block") -> PerInput:
+        return {**block.stability(stream), **_square_errors(block)}
+
+    values, shape = _measure(model, data, labels, of_block)
+    error = float(values["square"].mean().sqrt()) if "square" in values else None
+    return RegressorReport(**_common(values, shape, radius, start), error=error)
+
+
+def _start(radius: float | None, generator: Generator | None) -> tuple[float, Generator]:
+    if radius is not None:
+        require_positive(radius=radius)
+    stream = random_stream(0, "directions of a report") if generator is None else require_generator(generator)
+    return time.perf_counter(), stream
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A few rows, what the model answers to them, and its Jacobians where they are affordable."""
+
+    function: DifferentiableModule
+    x: Float[Tensor, "batch ..."]
+    labels: Tensor | None
+    outputs: Float[Tensor, "batch outputs"]
+    jacobians: Float[Tensor, "outputs batch dim"] | None
+
+    def stability(self, stream: Generator) -> PerInput:
+        """P / radius at each row, and the length of its outputs."""
+        if self.jacobians is None:
+            values = directional_lengths(self.function, self.x, generator=stream)
+        else:
+            values = stability_of_jacobians(self.jacobians)
+        return {"stability": values, "size": self.outputs.double().norm(dim=1)}
+
+    def changes(self, delta: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch outputs"]:
+        """J delta at each row."""
+        if self.jacobians is None:
+            return self.function.changes(self.x, delta)
+        return torch.einsum("obd,bd->bo", self.jacobians, delta.flatten(1))
+
+
+def _blocks(model: nn.Module, data: Batches, labels: Tensor | None) -> Iterator[_Block]:
+    """Check each batch, then yield a few of its rows at a time."""
+    for x, y in progress(_pairs(data, labels), "measuring"):
+        x = x.to(_device_of(model))
+        function = DifferentiableModule(model, x)
+        exact = function.output_dim <= EXACT_OUTPUTS
+        rows = rows_at_once(x.shape[1:].numel(), function.output_dim)
+        for place, block in enumerate(torch.split(x.detach(), rows)):
+            with torch.no_grad():
+                outputs = function.outputs(block)
+            require_finite(**{"the outputs of model": outputs})
+            jacobians = function.jacobians(block) if exact else None
+            some = None if y is None else y[place * rows : place * rows + len(block)].to(outputs.device)
+            yield _Block(function, block, some, outputs, jacobians)
+
+
+def _pairs(data: Batches, labels: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Yield inputs and labels batch by batch, whatever form they came in."""
+    if isinstance(data, Tensor):
+        batches: Iterable[object] = [data if labels is None else (data, labels)]
+    elif labels is not None:
+        raise ValueError("labels must come in the pairs of data where data is no tensor, got both")
+    elif isinstance(data, Iterable) and not isinstance(data, str):
+        batches = data
+    else:
+        raise TypeError(f"data must be a tensor or an iterable of batches, got {type(data).__name__}")
+    for batch in batches:
+        pair = batch if isinstance(batch, tuple | list) else (batch, None)
+        if len(pair) != 2 or not isinstance(pair[0], Tensor) or not isinstance(pair[1], Tensor | None):
+            kinds = ", ".join(type(part).__name__ for part in pair)
+            raise TypeError(f"data must give tensors, or pairs of inputs and labels, got a batch of {kinds}")
+        x, y = pair
+        if y is not None and (y.ndim == 0 or len(y) != len(x)):
+            raise ValueError(f"labels must be one for each of {len(x)} inputs, got shape {tuple(y.shape)}")
+        yield x, y
+
+
+def _device_of(model: nn.Module) -> torch.device:
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+
+
+def _measure(
+    model: nn.Module, data: Batches, labels: Tensor | None, of_block: Callable[[_Block], PerInput]
+) -> tuple[PerInput, tuple[int, int]]:
+    """Return the numbers of all inputs, and how many numbers go in and come out of the model."""
+    found, shapes = [], set()
+    for block in _blocks(model, data, labels):
+        found.append({name: values.double().cpu() for name, values in of_block(block).items()})
+        shapes.add((block.x.shape[1:].numel(), block.outputs.shape[1]))
+    if not found:
+        raise ValueError("data must hold at least one batch, got none")
+    if len(shapes) > 1 or any(set(values) != set(found[0]) for values in found):
+        raise ValueError("data must be of one kind: inputs of one size, and labels for all batches or for none")
+    values = {name: torch.cat([some[name] for some in found]) for name in found[0]}
+    require_finite(**{"the derivatives of model": values["stability"]})
+    return values, shapes.pop()
+
+
+def _common(values: PerInput, shape: tuple[int, int], radius: float | None, start: float) -> dict[str, Any]:
+    """Return what both reports say."""
+    dim, outputs = shape
+    exact = "the mean over directions is exact" if outputs <= EXACT_OUTPUTS else "one random direction for each input"
+    return {
+        "stability": Estimate.from_draws(values["stability"].tolist()),
+        "over_size": ratio_of_means(values["stability"].tolist(), values["size"].tolist()),
+        "radius": radius,
+        "dim": dim,
+        "output_dim": outputs,
+        "method": exact,
+        "seconds": time.perf_counter() - start,
+    }
+
+
+def _share(values: PerInput, name: str) -> Estimate | None:
+    return Estimate.from_draws(values[name].tolist()) if name in values else None
+
+
+def _scores(outputs: Float[Tensor, "..."], axis: int = 1) -> Float[Tensor, "..."]:
+    """Return the scores of the classes; one score alone is that of class 1 against 0 for class 0."""
+    return torch.cat([torch.zeros_like(outputs), outputs], dim=axis) if outputs.shape[axis] == 1 else outputs
+
+
+def _altered(block: _Block, radius: float | None, stream: Generator) -> PerInput:
+    """The lead of each answer, and whether a random and the worst change within the radius alter it to first order."""
+    scores = _scores(block.outputs)
+    (first, second), (answers, seconds) = (part.unbind(dim=1) for part in scores.topk(2, dim=1))
+    found: PerInput = {"lead": (first - second).double()}
+    if radius is not None:
+        delta = uniform_in_ball(block.x, radius=radius, generator=stream)
+        moved = scores + _scores(block.changes(delta))
+        found["random"] = (moved.argmax(dim=1) != answers).double()
+        found["chosen"] = (_first_order_distances(block, scores, answers, seconds) <= radius).double()
+    return found
+
+
+def _first_order_distances(
+    block: _Block, scores: Tensor, answers: Int[Tensor, " batch"], seconds: Int[Tensor, " batch"]
+) -> Float[Tensor, " batch"]:
+    """Lead over the steepness of the lead, the least over the other classes: how far another answer is."""
+    rows = torch.arange(len(scores), device=scores.device)
+    if block.jacobians is None:
+        weights = torch.zeros_like(scores)
+        weights[rows, answers], weights[rows, seconds] = 1, -1
+        steepness = block.function.gradients(block.x, weights).double().norm(dim=1)
+        distances: Tensor = (scores[rows, answers] - scores[rows, seconds]).double() / steepness
+        return distances.nan_to_num(nan=0.0, posinf=torch.inf)
+    gradients = _scores(block.jacobians, axis=0).double()
+    steepness = (gradients[answers, rows] - gradients).norm(dim=2).T
+    leads = (scores[rows, answers].unsqueeze(1) - scores).double()
+    distances = leads / steepness
+    distances[rows, answers] = torch.inf  # the answer itself is no other answer
+    # Two classes that are equal and move together are 0 / 0: any change may choose between them.
+    nearest: Tensor = distances.nan_to_num(nan=0.0, posinf=torch.inf).amin(dim=1)
+    return nearest
+
+
+def _right(block: _Block) -> PerInput:
+    if block.labels is None:
+        return {}
+    scores = _scores(block.outputs)
+    labels = block.labels.squeeze(1) if block.labels.ndim == 2 and block.labels.shape[1] == 1 else block.labels
+    require_shape([len(scores)], labels=labels.shape)
+    if labels.is_floating_point() or labels.is_complex():
+        raise TypeError(f"labels must be class numbers, got {labels.dtype}")
+    if bool(((labels < 0) | (labels >= scores.shape[1])).any()):
+        extremes = f"{int(labels.min())} to {int(labels.max())}"
+        raise ValueError(f"labels must be from 0 to {scores.shape[1] - 1}, got {extremes}")
+    return {"right": (scores.argmax(dim=1) == labels).double()}
+
+
+def _square_errors(block: _Block) -> PerInput:
+    if block.labels is None:
+        return {}
+    labels = block.labels.reshape(len(block.labels), -1).to(block.outputs)
+    require_shape(block.outputs.shape, labels=labels.shape)
+    require_finite(labels=labels)
+    return {"square": (block.outputs - labels).double().square().sum(dim=1)}
