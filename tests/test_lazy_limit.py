@@ -1,17 +1,19 @@
 """The law of trained lazy networks: by hand, by draws of the same process, by networks."""
 
+import re
 from math import inf, isclose, nan, pi, sqrt
 
 import numpy as np
 import pytest
 import torch
 
+from tutorial_lib.architecture import Architecture
 from tutorial_lib.book.data import load
 from tutorial_lib.estimates import Estimate
 from tutorial_lib.exact import mean_abs_coordinate
 from tutorial_lib.gaussians import mean_gaussian_length
 from tutorial_lib.initializations import INITIALIZATIONS, LayerStds
-from tutorial_lib.kernels import nngp, ntk
+from tutorial_lib.kernels import nngp_kernel, tangent_kernel
 from tutorial_lib.lazy_limit import LazyLimit, predicted_perturbation_stability
 from tutorial_lib.models import ReLUMLP
 from tutorial_lib.randomness import random_stream
@@ -19,7 +21,7 @@ from tutorial_lib.stability import perturbation_stability
 from tutorial_lib.training import train
 
 STDS = LayerStds(first=0.5, hidden=0.7, last=0.8)  # hidden gain 1.715 at width 7
-SIZES = {"stds": STDS, "width": 7}
+SHAPE = Architecture(input_dim=4, width=7, depth=3)
 
 
 def normal(generator, *shape):
@@ -49,8 +51,9 @@ def learnt_matrix(tangent, learning_rate, num_steps):
 @pytest.mark.parametrize("scheme", [*INITIALIZATIONS, "made up"])
 def test_before_training_the_prediction_is_the_large_width_limit_of_the_exact_law(scheme, depth, generator):
     (x, y), test_x = data(generator), normal(generator, 3, 4)
-    stds = STDS if scheme == "made up" else INITIALIZATIONS[scheme](input_dim=4, width=7)
-    limit = LazyLimit(x, y, stds=stds, width=7, depth=depth)
+    shape = SHAPE.replace(depth=depth)
+    stds = STDS if scheme == "made up" else INITIALIZATIONS[scheme](shape)
+    limit = LazyLimit(x, y, stds, shape)
     settings = {"learning_rate": limit.stable_learning_rate(), "num_steps": 0}
     # Each hidden layer multiplies a length by std sqrt(width / 2).
     layers = stds.first * stds.hidden ** (depth - 2) * stds.last * sqrt(7 / 2) ** (depth - 1)
@@ -82,7 +85,7 @@ def test_two_layers_and_one_training_point_worked_out_by_hand(generator):
     cross = learnt * np.outer(by_nngp, by_ntk)
     expected = STDS.last**2 * first * np.eye(4) + learnt**2 * covariance * np.outer(by_ntk, by_ntk) - cross - cross.T
 
-    limit = LazyLimit(start.unsqueeze(0), torch.tensor([label]).double(), **SIZES, depth=2)
+    limit = LazyLimit(start.unsqueeze(0), torch.tensor([label]).double(), STDS, SHAPE.replace(depth=2))
     means, covariances = limit.gradients(x.unsqueeze(0), learning_rate=rate, num_steps=steps)
     np.testing.assert_allclose(means[0].numpy(), by_ntk * learnt * label, rtol=1e-6)
     np.testing.assert_allclose(covariances[0].numpy(), expected, rtol=1e-9, atol=1e-12)
@@ -93,19 +96,20 @@ def test_two_layers_and_one_training_point_worked_out_by_hand(generator):
 @pytest.mark.parametrize("depth", [2, 5])
 def test_gradients_are_built_from_finite_differences_of_the_kernels(depth, generator):
     (x, y), test_x, step = data(generator), normal(generator, 3, 4), 1e-5
-    limit, sizes = LazyLimit(x, y, **SIZES, depth=depth), SIZES | {"depth": depth}
+    network = STDS, SHAPE.replace(depth=depth)
+    limit = LazyLimit(x, y, *network)
     settings = half_rate(limit)
-    learnt = learnt_matrix(ntk(x, x, **sizes), **settings)
+    learnt = learnt_matrix(tangent_kernel(x, x, *network), **settings)
     means, covariances = limit.gradients(test_x, **settings)
     shifts = step * torch.eye(4, dtype=torch.float64)
     for point, mean, covariance in zip(test_x, means, covariances, strict=True):
         by_ntk, by_nngp = (
-            (kernel(x, point + shifts, **sizes) - kernel(x, point - shifts, **sizes)) / (2 * step)
-            for kernel in (ntk, nngp)
+            (kernel(x, point + shifts, *network) - kernel(x, point - shifts, *network)) / (2 * step)
+            for kernel in (tangent_kernel, nngp_kernel)
         )
         torch.testing.assert_close(mean, by_ntk.T @ learnt @ y, rtol=1e-6, atol=1e-8)
-        before = nngp(point[None], point[None], **sizes).squeeze() / point.square().sum()
-        trained = by_ntk.T @ learnt @ nngp(x, x, **sizes) @ learnt.T @ by_ntk
+        before = nngp_kernel(point[None], point[None], *network).squeeze() / point.square().sum()
+        trained = by_ntk.T @ learnt @ nngp_kernel(x, x, *network) @ learnt.T @ by_ntk
         cross = by_nngp.T @ learnt.T @ by_ntk
         expected = before * torch.eye(4) + trained - cross - cross.T
         torch.testing.assert_close(covariance, expected, rtol=1e-6, atol=1e-8)
@@ -114,7 +118,7 @@ def test_gradients_are_built_from_finite_differences_of_the_kernels(depth, gener
 @pytest.mark.parametrize("depth", [2, 4])
 def test_the_mean_gradient_is_the_gradient_of_the_mean_output(depth, generator):
     (x, y), point, step = data(generator), normal(generator, 4), 1e-5
-    limit = LazyLimit(x, y, **SIZES, depth=depth)
+    limit = LazyLimit(x, y, STDS, SHAPE.replace(depth=depth))
     shifts = step * torch.eye(4, dtype=torch.float64)
     ahead, behind = (limit.outputs(point + sign * shifts, **half_rate(limit))[0] for sign in (1, -1))
     (mean,), _ = limit.gradients(point[None], **half_rate(limit))
@@ -123,7 +127,7 @@ def test_the_mean_gradient_is_the_gradient_of_the_mean_output(depth, generator):
 
 def test_the_stability_is_the_mean_length_of_that_gaussian(generator):
     (x, y), test_x, draws = data(generator), normal(generator, 2, 4), 200_000
-    limit = LazyLimit(x, y, **SIZES, depth=3)
+    limit = LazyLimit(x, y, STDS, SHAPE)
     means, covariances = limit.gradients(test_x, **half_rate(limit))
     gaussians = normal(generator, draws, 4)
     predicted = limit.perturbation_stability(test_x, **half_rate(limit))
@@ -140,7 +144,7 @@ def test_the_stability_is_the_mean_length_of_that_gaussian(generator):
 
 def test_blocks_of_test_points_are_put_together_in_order(generator):
     (x, y), test_x = data(generator), normal(generator, 37, 4)
-    limit = LazyLimit(x, y, **SIZES, depth=3)
+    limit = LazyLimit(x, y, STDS, SHAPE)
     means, covariances = limit.gradients(test_x, **half_rate(limit))
     for index in (0, 15, 16, 36):
         mean, covariance = limit.gradients(test_x[index : index + 1], **half_rate(limit))
@@ -150,21 +154,21 @@ def test_blocks_of_test_points_are_put_together_in_order(generator):
 
 def test_the_loss_starts_at_its_known_value_and_falls(generator):
     x, y = data(generator)
-    limit = LazyLimit(x, y, **SIZES, depth=3)
+    limit = LazyLimit(x, y, STDS, SHAPE)
     rate = limit.stable_learning_rate(0.9)
     losses = [limit.training_loss(learning_rate=rate, num_steps=steps) for steps in (0, 1, 2, 5, 50, 5000)]
-    trace = nngp(x, x, **SIZES, depth=3).trace()
+    trace = nngp_kernel(x, x, STDS, SHAPE).trace()
     assert isclose(losses[0], (y.square().sum() + trace).item() / (2 * 6), rel_tol=1e-12)
     assert all(later < earlier for earlier, later in zip(losses, losses[1:], strict=False))
-    decay = torch.eye(6, dtype=torch.float64) - rate / 6 * ntk(x, x, **SIZES, depth=3)
+    decay = torch.eye(6, dtype=torch.float64) - rate / 6 * tangent_kernel(x, x, STDS, SHAPE)
     decay = torch.linalg.matrix_power(decay, 5)
-    expected = (decay @ y).square().sum() + (decay @ nngp(x, x, **SIZES, depth=3) @ decay).trace()
+    expected = (decay @ y).square().sum() + (decay @ nngp_kernel(x, x, STDS, SHAPE) @ decay).trace()
     assert isclose(losses[3], expected.item() / (2 * 6), rel_tol=1e-10)
 
 
 def test_after_infinite_training_the_labels_are_met(generator):
     (x, y), test_x = data(generator), normal(generator, 3, 4)
-    limit = LazyLimit(x, y, **SIZES, depth=3)
+    limit = LazyLimit(x, y, STDS, SHAPE)
     for rate in (limit.stable_learning_rate(1.7), limit.stable_learning_rate(1e-18)):
         settings = {"learning_rate": rate, "num_steps": inf}
         assert limit.training_loss(**settings) == 0
@@ -178,32 +182,32 @@ def test_after_infinite_training_the_labels_are_met(generator):
 def test_a_repeated_training_row_allows_any_number_of_steps_but_not_infinity(generator):
     x, y = data(generator)
     x, y = torch.cat([x, x[:1]]), torch.cat([y, y[:1] + 1])
-    limit, test_x = LazyLimit(x, y, **SIZES, depth=3), normal(generator, 3, 4)
+    limit, test_x = LazyLimit(x, y, STDS, SHAPE), normal(generator, 3, 4)
     with pytest.raises(ValueError, match=r"^num_steps = inf needs an invertible kernel, its smallest eigenvalue is "):
         limit.training_loss(learning_rate=limit.stable_learning_rate(), num_steps=inf)
     settings = half_rate(limit)
-    learnt = learnt_matrix(ntk(x, x, **SIZES, depth=3), **settings)
+    learnt = learnt_matrix(tangent_kernel(x, x, STDS, SHAPE), **settings)
     means, _ = limit.outputs(test_x, **settings)
-    torch.testing.assert_close(means, ntk(test_x, x, **SIZES, depth=3) @ learnt @ y, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(means, tangent_kernel(test_x, x, STDS, SHAPE) @ learnt @ y, rtol=1e-10, atol=1e-12)
     late = limit.outputs(x, learning_rate=settings["learning_rate"], num_steps=10**6)[0]
     assert isclose(late[0].item(), y[[0, -1]].mean().item(), rel_tol=1e-6)
 
 
 def test_slow_modes_keep_their_digits(generator):
     (x, y), test_x = data(generator), normal(generator, 3, 4)
-    limit = LazyLimit(x, y, **SIZES, depth=3)
+    limit = LazyLimit(x, y, STDS, SHAPE)
     rate = limit.stable_learning_rate(1e-14)
     means, _ = limit.outputs(test_x, learning_rate=rate, num_steps=1)
-    torch.testing.assert_close(means, rate / 6 * ntk(test_x, x, **SIZES, depth=3) @ y, rtol=1e-10, atol=0)
+    torch.testing.assert_close(means, rate / 6 * tangent_kernel(test_x, x, STDS, SHAPE) @ y, rtol=1e-10, atol=0)
 
 
 def test_the_function_is_the_class_and_takes_float32(generator):
     (x, y), test_x = data(generator), normal(generator, 3, 4)
-    limit = LazyLimit(x, y, **SIZES, depth=4)
+    limit = LazyLimit(x, y, STDS, SHAPE.replace(depth=4))
     settings = half_rate(limit)
-    value = predicted_perturbation_stability(x, y, test_x, **SIZES, depth=4, **settings)
+    value = predicted_perturbation_stability(x, y, test_x, STDS, SHAPE.replace(depth=4), **settings)
     assert value == limit.perturbation_stability(test_x, **settings)
-    rounded = predicted_perturbation_stability(x.float(), y.float(), test_x.float(), **SIZES, depth=4, **settings)
+    rounded = predicted_perturbation_stability(x.float(), y.float(), test_x.float(), STDS, SHAPE.replace(depth=4), **settings)
     assert isclose(rounded.mean, value.mean, rel_tol=1e-5)
 
 
@@ -213,16 +217,16 @@ def test_the_function_is_the_class_and_takes_float32(generator):
 @pytest.mark.parametrize("num_steps", [1, 12])
 def test_draws_of_the_process_trained_step_by_step_have_the_predicted_law(num_steps, generator):
     (x, y), test_x, step, draws = data(generator, rows=5, dim=3), normal(generator, 2, 3), 1e-3, 40_000
-    signs, sizes = torch.tensor([1.0, -1.0]).double(), SIZES | {"depth": 3}
-    limit = LazyLimit(x, y, **sizes)
+    signs, network = torch.tensor([1.0, -1.0]).double(), (STDS, SHAPE.replace(input_dim=3))
+    limit = LazyLimit(x, y, *network)
     rate = limit.stable_learning_rate(1.1)
     shifts = step * torch.cat([torch.eye(3), -torch.eye(3)]).double()
     around = (test_x.unsqueeze(1) + shifts).reshape(-1, 3)
     points = torch.cat([x, test_x, around])
-    values, axes = torch.linalg.eigh(nngp(points, points, **sizes))
+    values, axes = torch.linalg.eigh(nngp_kernel(points, points, *network))
     f = normal(generator, draws, len(points)) @ (axes * values.clamp(min=0).sqrt()).T
     for _ in range(num_steps):
-        f = f - rate / 5 * (f[:, :5] - y) @ ntk(x, points, **sizes)
+        f = f - rate / 5 * (f[:, :5] - y) @ tangent_kernel(x, points, *network)
     settings = {"learning_rate": rate, "num_steps": num_steps}
 
     loss = Estimate.from_draws(((f[:, :5] - y).square().mean(dim=1) / 2).tolist())
@@ -248,10 +252,11 @@ def test_draws_of_the_process_trained_step_by_step_have_the_predicted_law(num_st
 # By networks.
 
 
-def wide_networks(scheme, *, width, depth, num_networks, stream):
-    stds = INITIALIZATIONS[scheme](input_dim=64, width=width)
-    sizes = {"input_dim": 64, "width": width, "depth": depth, "num_networks": num_networks}
-    return stds, ReLUMLP(stds, **sizes, generator=random_stream(0, stream)).float()
+def wide_networks(scheme, *, num_networks, stream, **sizes):
+    shape = Architecture(input_dim=64, **sizes)
+    stds = INITIALIZATIONS[scheme](shape)
+    models = ReLUMLP(stds, shape, num_networks=num_networks, generator=random_stream(0, stream))
+    return (stds, shape), models.float()
 
 
 @pytest.mark.slow
@@ -260,8 +265,8 @@ def wide_networks(scheme, *, width, depth, num_networks, stream):
 )
 def test_wide_networks_trained_for_real_are_as_predicted(scheme, depth, width, generator):  # noqa: ARG001
     split = load(num_train=32, num_test=32)
-    stds, models = wide_networks(scheme, width=width, depth=depth, num_networks=6, stream="wide")
-    limit = LazyLimit(split.train_x, split.train_y, stds=stds, width=width, depth=depth)
+    network, models = wide_networks(scheme, width=width, depth=depth, num_networks=6, stream="wide")
+    limit = LazyLimit(split.train_x, split.train_y, *network)
     settings = {"learning_rate": limit.stable_learning_rate(), "num_steps": 30}
     training = train(models, split.train_x.float(), split.train_y.float(), **settings)
     assert training.rows[-1]["loss"].mean() < 0.5 * training.rows[0]["loss"].mean()
@@ -281,14 +286,14 @@ def test_the_error_of_the_prediction_falls_like_one_over_the_root_of_the_width(g
     split, widths, squares = load(num_train=16, num_test=32), [512, 1024, 2048, 4096], []
     x, y, test_x = (part.float() for part in (split.train_x, split.train_y, split.test_x))
     for width in widths:
-        stds, models = wide_networks("ntk", width=width, depth=2, num_networks=24, stream=f"width {width}")
+        network, models = wide_networks("ntk", width=width, depth=2, num_networks=24, stream=f"width {width}")
         starts, tests = models(x).detach(), models(test_x).detach()
-        limit = LazyLimit(x, y, stds=stds, width=width, depth=2)
+        limit = LazyLimit(x, y, *network)
         settings = {"learning_rate": limit.stable_learning_rate(), "num_steps": 20}
         train(models, x, y, **settings)
         errors = []
         for start, test, trained in zip(starts, tests, models(test_x).detach(), strict=True):
-            learnt, _ = LazyLimit(x, y - start, stds=stds, width=width, depth=2).outputs(test_x, **settings)
+            learnt, _ = LazyLimit(x, y - start, *network).outputs(test_x, **settings)
             errors.append((trained - test - learnt).square().mean().item())
         squares.append(Estimate.from_draws(errors))
     weights = [2 * square.mean / square.standard_error for square in squares]
@@ -303,9 +308,9 @@ def test_the_error_of_the_prediction_falls_like_one_over_the_root_of_the_width(g
 
 def test_rates_at_which_the_limit_diverges_are_refused(generator):
     x, y = data(generator)
-    limit = LazyLimit(x, y, **SIZES, depth=3)
+    limit = LazyLimit(x, y, STDS, SHAPE)
     edge = limit.stable_learning_rate(2.0)
-    assert isclose(edge, 12 / torch.linalg.eigvalsh(ntk(x, x, **SIZES, depth=3))[-1].item(), rel_tol=1e-12)
+    assert isclose(edge, 12 / torch.linalg.eigvalsh(tangent_kernel(x, x, STDS, SHAPE))[-1].item(), rel_tol=1e-12)
     limit.training_loss(learning_rate=edge * (1 - 1e-9), num_steps=3)
     for rate in (edge * (1 + 1e-9), 10 * edge):
         with pytest.raises(ValueError, match=rf"^learning_rate must be below {edge:.6g}, got {rate}$"):
@@ -318,18 +323,22 @@ def test_rates_at_which_the_limit_diverges_are_refused(generator):
         ({"learning_rate": 0.0}, r"^learning_rate must be a finite number > 0, got 0\.0$"),
         ({"learning_rate": nan}, "^learning_rate must be a finite number > 0, got nan$"),
         ({"num_steps": -1}, "^num_steps must be an integer >= 0, got -1$"),
-        ({"width": 0}, "^width must be an integer >= 1, got 0$"),
-        ({"depth": 1}, "^depth counts weight matrices and must be >= 2, got 1$"),
+        ({"num_steps": inf, "train_x": torch.ones(6, 4)}, "^num_steps = inf needs an invertible kernel, "),
+        ({"architecture": SHAPE.replace(input_dim=5)}, "^architecture must have input_dim 4 here, got Architecture"),
+        ({"architecture": SHAPE.replace(output_dim=2)}, "^architecture must have output_dim 1 here, got Architecture"),
+        ({"train_x": torch.ones(0, 4)}, r"^train_x must have shape \(batch, dim\) and not be empty, got \(0, 4\)$"),
+        ({"train_x": torch.ones(6, 4) / 0}, "^train_x must be finite, got nan or infinity$"),
         ({"train_y": torch.ones(5)}, r"^train_y must have shape \(6,\), got \(5,\)$"),
         ({"train_y": torch.ones(6, 1)}, r"^train_y must have shape \(6,\), got \(6, 1\)$"),
         ({"train_y": torch.ones(6) / 0}, "^train_y must be finite, got nan or infinity$"),
-        ({"test_x": torch.ones(3, 5)}, "^inputs_a and inputs_b must have one dimension, got 5 and 4$"),
-        ({"test_x": torch.ones(3, 4) / 0}, "^inputs_a must be finite, got nan or infinity$"),
+        ({"test_x": torch.ones(3, 5)}, r"^test_x must have shape \(3, 4\), got \(3, 5\)$"),
+        ({"test_x": torch.ones(3, 4) / 0}, "^test_x must be finite, got nan or infinity$"),
+        ({"test_x": torch.ones(0, 4)}, r"^test_x must have shape \(batch, dim\) and not be empty, got \(0, 4\)$"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(as_a_reader, wrong, message, generator):  # noqa: ARG001
     x, y = data(generator)
-    settings = {"train_x": x, "train_y": y, "test_x": normal(generator, 3, 4), **SIZES, "depth": 3}
+    settings = {"train_x": x, "train_y": y, "test_x": normal(generator, 3, 4), "stds": STDS, "architecture": SHAPE}
     settings |= {"learning_rate": 0.01, "num_steps": 3} | wrong
     arrays = [settings.pop(name) for name in ("train_x", "train_y", "test_x")]
     with pytest.raises(ValueError, match=message):
@@ -338,7 +347,7 @@ def test_settings_that_make_no_sense_are_refused(as_a_reader, wrong, message, ge
 
 def test_a_fraction_of_a_step_is_refused(as_a_reader, generator):  # noqa: ARG001
     x, y = data(generator)
-    limit = LazyLimit(x, y, **SIZES, depth=3)
+    limit = LazyLimit(x, y, STDS, SHAPE)
     with pytest.raises(TypeError, match=r"^num_steps must be an integer >= 0, got 2\.5$"):
         limit.remainders(0.01, 2.5)
 
@@ -346,20 +355,45 @@ def test_a_fraction_of_a_step_is_refused(as_a_reader, generator):  # noqa: ARG00
 @pytest.mark.parametrize("factor", [1.0, 0.3, -2.0])
 def test_a_test_point_in_the_direction_of_a_training_point_is_refused(factor, generator):
     x, y = data(generator)
-    limit = LazyLimit(x, y, **SIZES, depth=3)
+    limit = LazyLimit(x, y, STDS, SHAPE)
     test_x = torch.stack([normal(generator, 4), factor * x[2]])
     message = r"^test_x must not hold a multiple of a row of train_x: the kernel has a kink there$"
     with pytest.raises(ValueError, match=message):
         limit.gradients(test_x, learning_rate=0.01, num_steps=3)
 
 
-@pytest.mark.parametrize("test_y", [torch.ones(2), torch.ones(3) / 0])
-def test_labels_of_the_test_points_must_fit(as_a_reader, test_y, generator):  # noqa: ARG001
+@pytest.mark.parametrize(
+    ("test_y", "message"),
+    [
+        (torch.ones(2), r"have shape \(3,\), got \(2,\)"),
+        (torch.ones(3) / 0, "be finite, got nan or infinity"),
+        (torch.tensor([1.0, nan, -1.0]), "be finite, got nan or infinity"),
+        (torch.tensor([1.0, 0.0, 1.0]), r"be \+1 or -1, got labels from 0 to 1"),
+        (torch.tensor([2.0, -2.0, 2.0]), r"be \+1 or -1, got labels from -2 to 2"),
+    ],
+)
+def test_labels_of_the_test_points_must_fit(as_a_reader, test_y, message, generator):  # noqa: ARG001
+    limit = LazyLimit(*data(generator), STDS, SHAPE)
+    with pytest.raises(ValueError, match=f"^test_y must {message}$"):
+        limit.accuracy(normal(generator, 3, 4), test_y, learning_rate=0.01, num_steps=3)
+
+
+@pytest.mark.parametrize("change", [{}, {"output_dim": 2}])
+@pytest.mark.parametrize("shape", [(5, 3), (5,), (5, 1), (6, 3), (6, 1), ()])
+def test_labels_of_another_shape_are_reported_with_their_own(as_a_reader, shape, change, generator):  # noqa: ARG001
+    x, y = normal(generator, 6, 4), torch.ones(shape).double()
+    wanted = r"\(6, 2\)" if change else r"\(6,\)"
+    got = re.escape(str(shape))
+    with pytest.raises(ValueError, match=f"^train_y must have shape {wanted}, got {got}$"):
+        LazyLimit(x, y, STDS, SHAPE.replace(**change))
+
+
+def test_stds_and_architecture_must_be_what_they_are_called(as_a_reader, generator):  # noqa: ARG001
     x, y = data(generator)
-    with pytest.raises(
-        ValueError, match=r"^test_y must (have shape \(3,\), got \(2,\)|be finite, got nan or infinity)$"
-    ):
-        LazyLimit(x, y, **SIZES, depth=3).accuracy(normal(generator, 3, 4), test_y, learning_rate=0.01, num_steps=3)
+    with pytest.raises(TypeError, match=r"^stds must be LayerStds, .*, got \(0\.5, 0\.7, 0\.8\)$"):
+        LazyLimit(x, y, tuple(STDS), SHAPE)
+    with pytest.raises(TypeError, match="^architecture must be an Architecture, got 7$"):
+        LazyLimit(x, y, STDS, 7)
 
 
 # Several outputs.
@@ -369,10 +403,14 @@ def three_columns(generator, rows=6):
     return normal(generator, rows, 3) + torch.tensor([0.4, -0.8, 1.5]).double()
 
 
+def limit_of_three(x, y):
+    return LazyLimit(x, y, STDS, SHAPE.replace(output_dim=3))
+
+
 def test_each_of_several_outputs_has_the_law_of_a_single_one(generator):
     (x, _), y, test_x = data(generator), three_columns(generator), normal(generator, 3, 4)
-    limit = LazyLimit(x, y, **SIZES, depth=3)
-    singles = [LazyLimit(x, column, **SIZES, depth=3) for column in y.T]
+    limit = limit_of_three(x, y)
+    singles = [LazyLimit(x, column, STDS, SHAPE) for column in y.T]
     settings = half_rate(limit)
     means, covariances = limit.gradients(test_x, **settings)
     outputs, variances = limit.outputs(test_x, **settings)
@@ -389,7 +427,7 @@ def test_each_of_several_outputs_has_the_law_of_a_single_one(generator):
 def test_before_training_several_outputs_give_the_large_width_limit_of_the_exact_law(generator):
     (x, _), y, test_x = data(generator), three_columns(generator), normal(generator, 3, 4)
     settings = {"learning_rate": 0.01, "num_steps": 0, "generator": generator}
-    estimate = LazyLimit(x, y, **SIZES, depth=3).perturbation_stability(test_x, **settings)
+    estimate = limit_of_three(x, y).perturbation_stability(test_x, **settings)
     layers = STDS.first * STDS.hidden * STDS.last * 7 / 2
     # E chi_3 = 2 sqrt(2 / pi); before training every direction is alike.
     assert isclose(estimate.mean, 4 / 5 * 2 * sqrt(2 / pi) * layers, rel_tol=1e-6)
@@ -397,7 +435,7 @@ def test_before_training_several_outputs_give_the_large_width_limit_of_the_exact
 
 def test_the_stability_of_several_outputs_is_the_mean_change_of_those_gaussians(generator):
     (x, _), y, test_x, draws = data(generator), three_columns(generator), normal(generator, 1, 4), 100_000
-    limit = LazyLimit(x, y, **SIZES, depth=3)
+    limit = limit_of_three(x, y)
     (means,), (covariance,) = limit.gradients(test_x, **half_rate(limit))
     rows = means + normal(generator, draws, 3, 4) @ torch.linalg.cholesky(covariance).T
     directions = normal(generator, draws, 4, 1)
@@ -412,20 +450,18 @@ def test_the_stability_of_several_outputs_is_the_mean_change_of_those_gaussians(
 
 def test_several_outputs_need_a_generator_and_have_no_accuracy_by_sign(generator):
     (x, _), y, test_x = data(generator), three_columns(generator), normal(generator, 3, 4)
-    limit = LazyLimit(x, y, **SIZES, depth=3)
-    with pytest.raises(ValueError, match="^several outputs need a generator for the directions, got None$"):
+    limit = limit_of_three(x, y)
+    with pytest.raises(TypeError, match="^generator must be a torch.Generator, .*, got None$"):
         limit.perturbation_stability(test_x, **half_rate(limit))
-    with pytest.raises(ValueError, match=r"^accuracy needs one output, got train_y of shape \(6, 3\)$"):
+    with pytest.raises(ValueError, match=r"^architecture must have output_dim 1 here, got .*output_dim=3\)$"):
         limit.accuracy(test_x, torch.ones(3).double(), **half_rate(limit))
 
 
 @pytest.mark.slow
 def test_wide_networks_with_several_outputs_are_as_predicted(generator):
-    split, width = load(num_train=32, num_test=32, task="ten"), 2048
-    stds = INITIALIZATIONS["ntk"](input_dim=64, width=width)
-    sizes = {"input_dim": 64, "width": width, "depth": 3, "output_dim": 10, "num_networks": 6}
-    models = ReLUMLP(stds, **sizes, generator=random_stream(0, "wide, ten outputs")).float()
-    limit = LazyLimit(split.train_x, split.train_y, stds=stds, width=width, depth=3)
+    split, sizes = load(num_train=32, num_test=32, task="ten"), {"width": 2048, "depth": 3, "output_dim": 10}
+    network, models = wide_networks("ntk", **sizes, num_networks=6, stream="wide, ten outputs")
+    limit = LazyLimit(split.train_x, split.train_y, *network)
     settings = {"learning_rate": limit.stable_learning_rate(), "num_steps": 30}
     training = train(models, split.train_x.float(), split.train_y.float(), **settings)
     loss = Estimate.from_draws(training.rows[-1]["loss"].tolist())
@@ -443,17 +479,17 @@ def test_wide_networks_with_several_outputs_are_as_predicted(generator):
 @pytest.mark.parametrize("scheme", [*INITIALIZATIONS, "made up"])
 def test_the_constants_of_the_statement_are_those_of_the_code(scheme, generator):
     (x, y), point, depth, steps = data(generator), normal(generator, 4), 4, 5
-    stds = STDS if scheme == "made up" else INITIALIZATIONS[scheme](input_dim=4, width=7)
-    sizes = {"stds": stds, "width": 7, "depth": depth}
-    limit = LazyLimit(x, y, **sizes)
+    shape = SHAPE.replace(depth=depth)
+    stds = STDS if scheme == "made up" else INITIALIZATIONS[scheme](shape)
+    limit = LazyLimit(x, y, stds, shape)
     rate = limit.stable_learning_rate(0.8)
-    theta, k, n = ntk(x, x, **sizes), nngp(x, x, **sizes), len(x)
+    theta, k, n = tangent_kernel(x, x, stds, shape), nngp_kernel(x, x, stds, shape), len(x)
     identity = torch.eye(n, dtype=torch.float64)
     left = torch.linalg.matrix_power(identity - rate / n * theta, steps)
     a = torch.linalg.solve(theta, identity - left)
     j_theta, j_k = (
-        torch.autograd.functional.jacobian(lambda z, kernel=kernel: kernel(x, z[None], **sizes)[:, 0], point)
-        for kernel in (ntk, nngp)
+        torch.autograd.functional.jacobian(lambda z, kernel=kernel: kernel(x, z[None], stds, shape)[:, 0], point)
+        for kernel in (tangent_kernel, nngp_kernel)
     )
     c_0 = (stds.first * stds.hidden ** (depth - 2) * stds.last) ** 2 * (7 / 2) ** (depth - 1)
     mean = j_theta.T @ a @ y

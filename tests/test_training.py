@@ -262,7 +262,7 @@ def test_training_in_which_every_network_diverges_raises(generator):
 
 
 def test_what_is_measured_is_measured_on_no_network_that_diverged(generator):
-    x, y, rates = normal(generator, 9, 5), normal(generator, 9), torch.tensor([0.1, 1e200]).double()
+    x, y, rates = normal(generator, 9, 5), normal(generator, 9), torch.tensor([0.1, 1e200], dtype=torch.float64)
     start, seen = networks(generator, num_networks=2), []
 
     def measure(present):
@@ -300,18 +300,16 @@ def test_dead_networks_are_told(generator):
         assert not torch.equal(weight[0], start[0])
 
 
-def test_a_network_is_dead_by_all_training_rows_and_not_by_those_of_a_batch(generator):
-    models = networks(generator, depth=2, num_networks=2)
-    models.weights[0].data.copy_(torch.eye(5).expand(2, 5, 5)[:, [0, 1, 2, 3, 4, 0, 1, 2]])
-    models.weights[0].data[1] *= -1  # no neuron is active
-    x = -torch.ones(9, 5).double()
-    x[4] = 1  # the one row at which the first network is not 0
-    x[:, 0] = torch.where(x[:, 0] < 0, 0.0, 1.0)
-    training = train(
-        models, x.abs() * x.sign(), normal(generator, 9), learning_rate=0.1, num_steps=3, batch_size=1,
-        generator=generator,
-    )
-    assert training.dead.tolist() == [False, True]
+@pytest.mark.parametrize("row", range(9))
+def test_a_network_is_dead_by_all_training_rows_and_not_by_those_of_a_batch(row, generator):
+    models, x = networks(generator, num_networks=2), -torch.ones(9, 5).double()
+    for weight in models.weights:
+        weight.data[0] = weight.data[0].abs()
+    models.weights[0].data[1] = 0
+    x[row] = 1  # the first network is 0 at all rows but this one
+    assert (models(x)[0] != 0).tolist() == [place == row for place in range(9)]
+    settings = {"learning_rate": 1e-3, "num_steps": 3, "batch_size": 1, "generator": generator}
+    assert train(models, x, normal(generator, 9), **settings).dead.tolist() == [False, True]
 
 
 # Batches.
@@ -554,7 +552,7 @@ def test_settings_of_another_kind_are_refused_before_a_weight_changes(as_a_reade
 
 
 def test_labels_beyond_the_numbers_of_the_inputs_are_refused(generator):
-    models, y = networks(generator).float(), torch.full((9,), 1e200).double()
+    models, y = networks(generator).float(), torch.full((9,), 1e200, dtype=torch.float64)
     with pytest.raises(ValueError, match="^y must be finite, got nan or infinity$"):
         train(models, normal(generator, 9, 5).float(), y, learning_rate=0.1, num_steps=2)
 

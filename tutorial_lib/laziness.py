@@ -68,7 +68,8 @@ def _layers_and_signals(model: ReLUMLP, x: Tensor) -> tuple[list[Tensor], list[T
     weights = [weight.detach() for weight in model.weights]
     layers = layer_inputs(weights, x)
     last = torch.full_like(layers[-1][..., :1], 1 / model.output_divisor)
-    return layers, list(backward_signals(weights, layers, last))[::-1]
+    hidden = backward_signals(weights[:-1], layers[1:], last @ weights[-1])
+    return layers, [last, *hidden][::-1]
 
 
 def kernel_drift(initial: ReLUMLP, trained: ReLUMLP, x: Float[Tensor, "batch dim"]) -> Float[Tensor, "*networks"]:

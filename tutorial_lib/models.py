@@ -19,10 +19,10 @@ from tutorial_lib.tensors import require_finite, require_generator, require_like
 
 
 def mask_(signal: Float[Tensor, "..."], layer: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """Set ``signal`` to 0 in place where ``layer``, the output of a relu, is 0; return it.
+    """Set ``signal`` to 0 in place where ``layer`` is not positive; return it.
 
-    The output of a relu is its own mask, so there is no boolean tensor; and in place, because new
-    memory would cost more time than the masking.
+    The output of a relu, or what enters it, is its own mask, so there is no boolean tensor; and in place,
+    because new memory would cost more time than the masking.
     """
     masked: Tensor = torch.ops.aten.threshold_backward.grad_input(signal, layer.expand_as(signal), 0, grad_input=signal)
     return masked
@@ -36,15 +36,17 @@ def layer_inputs(weights: Sequence[Tensor], x: Float[Tensor, "*networks batch di
     return layers
 
 
-def backward_signals(weights: Sequence[Tensor], layers: Sequence[Tensor], last: Tensor) -> Iterator[Tensor]:
-    """Yield the derivatives with respect to what each weight matrix puts out, from the last to the first.
+def backward_signals(weights: Sequence[Tensor], layers: Sequence[Tensor], signal: Tensor) -> Iterator[Tensor]:
+    """Yield the derivatives with respect to what enters each relu, from the last hidden layer to the first.
 
-    ``layers`` are the ``layer_inputs``, ``last`` the derivative with respect to what the last matrix puts out.
+    ``weights`` and ``layers`` are those of the hidden layers, ``signal`` is the derivative with respect to the
+    last hidden layer.
     """
-    yield last
-    for weight, layer in zip(weights[:0:-1], layers[:0:-1], strict=True):
-        last = mask_(last @ weight, layer)
-        yield last
+    signal = torch.ops.aten.threshold_backward(signal, layers[-1].expand_as(signal), 0)
+    yield signal
+    for weight, layer in zip(weights[:0:-1], layers[-2::-1], strict=True):
+        signal = mask_(signal @ weight, layer)
+        yield signal
 
 
 def _draw_weights(
@@ -128,6 +130,11 @@ class ReLUMLP(nn.Module):
         return int(self.weights[-1].shape[-2])
 
     @property
+    def largest_layer(self) -> int:
+        """Number of coordinates of the largest layer, the input included."""
+        return max(self.input_dim, int(self.weights[0].shape[-2]))
+
+    @property
     def num_networks(self) -> int | None:
         """Number of networks of an ensemble, None for a single network."""
         first = self.weights[0]
@@ -146,26 +153,32 @@ class ReLUMLP(nn.Module):
 
     def jacobians(self, x: Float[Tensor, "batch input_dim"]) -> Float[Tensor, "*networks outputs batch input_dim"]:
         """Return df/dx at each row: one chain of masked products from the outputs back to the input."""
-        weights = [weight.detach() for weight in self.weights]
-        layers = [layer.unsqueeze(-3) for layer in layer_inputs(weights, x)]
-        # The axis of outputs stands between those of networks and rows.
-        matrices = [weight.unsqueeze(-3) if weight.ndim == 3 else weight for weight in weights]
-        identity = torch.eye(self.output_dim).to(x).unsqueeze(-2) / self.output_divisor
-        last = identity.expand(*layers[-1].shape[:-3], self.output_dim, len(x), self.output_dim)
+        *hidden, last = (weight.detach() for weight in self.weights)
+        inputs = layer_inputs(hidden, x)
+        # The last hidden layer only masks, which it does as well without its relu.
+        layers = [*inputs[1:], inputs[-1] @ hidden[-1].mT]
+        last = (last / self.output_divisor).unsqueeze(-2)
+        if self.output_dim > 1:  # the axis of outputs stands between those of networks and rows
+            layers = [layer.unsqueeze(-3) for layer in layers]
+            hidden = [weight.unsqueeze(-3) if weight.ndim == 3 else weight for weight in hidden]
+        else:
+            last = last.squeeze(-3)
+        signal = last.expand(*last.shape[:-2], len(x), last.shape[-1])
         # Only the signal that reaches the input is kept.
-        (first,) = deque(backward_signals(matrices, layers, last), maxlen=1)
-        jacobians: Tensor = first @ matrices[0]
-        return jacobians
+        (first,) = deque(backward_signals(hidden, layers, signal), maxlen=1)
+        jacobians: Tensor = first @ hidden[0]
+        return jacobians if self.output_dim > 1 else jacobians.unsqueeze(-3)
 
     def changes(
         self, x: Float[Tensor, "batch input_dim"], directions: Float[Tensor, "*networks batch input_dim"]
     ) -> Float[Tensor, "*networks batch outputs"]:
         """Return J u at each row for one direction u each: f and J u side by side, two forward passes."""
-        *hidden, last = (weight.detach() for weight in self.weights)
+        first, *hidden, last = (weight.detach() for weight in self.weights)
+        x, directions = x @ first.mT, directions @ first.mT
         for weight in hidden:
-            x = (x @ weight.mT).relu_()
-            directions = mask_(directions @ weight.mT, x)
-        changes: Tensor = directions @ last.mT / self.output_divisor
+            directions = mask_(directions, x) @ weight.mT
+            x = x.relu_() @ weight.mT
+        changes: Tensor = mask_(directions, x) @ last.mT / self.output_divisor
         return changes
 
 

@@ -41,6 +41,7 @@ class DifferentiableModule:
     """
 
     num_networks: int | None = None
+    largest_layer = 0  # not known
 
     def __init__(self, model: nn.Module, x: Float[Tensor, "batch ..."]) -> None:
         require_eval_mode(model)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from math import floor, log10
 from typing import Any
 
 import torch
@@ -121,7 +122,9 @@ def _share_in_words(share: Estimate) -> str:
     """Such as "1.8 ± 0.7 %"; where all or none are meant the error is not known, and the number says enough."""
     if share.mean in (0, 1) or share.num_draws == 1:
         return f"{round(share.mean * share.num_draws)} of {share.num_draws}"
-    return f"{100 * share.mean:.2g} ± {100 * share.standard_error:.1g} %"
+    mean, error = 100 * share.mean, 100 * share.standard_error
+    digits = max(0, -floor(log10(error)))
+    return f"{mean:.{digits}f} ± {error:.{digits}f} %"
 
 
 def classifier_report(

@@ -23,8 +23,10 @@ from tutorial_lib.modules import DifferentiableModule
 from tutorial_lib.perturbations import uniform_in_ball
 from tutorial_lib.tensors import require_finite, require_generator
 
-# Rows handled at once, and numbers in the derivatives of that many: memory does not grow with the batch.
+# What is handled at once, so that memory does not grow with the batch: rows, rows times outputs (both as
+# measured to be quick), numbers in the inputs, numbers in the derivatives.
 _BLOCK_ROWS = 256
+_BLOCK_SIGNALS = 1280
 _BLOCK_INPUTS = 2**20
 _BLOCK_NUMBERS = 2**24
 # Numbers of one row's Jacobian beyond which it is not built: 1 GiB in float32.
@@ -41,6 +43,10 @@ class Differentiable(Protocol):
     @property
     def output_dim(self) -> int:
         """Number of outputs."""
+
+    @property
+    def largest_layer(self) -> int:
+        """Numbers per row in the largest layer that a derivative passes, as far as is known."""
 
     def jacobians(self, x: Tensor) -> Float[Tensor, "*networks outputs batch dim"]:
         """Return df/dx at each row."""
@@ -68,14 +74,15 @@ def _jacobians(model: nn.Module, x: Tensor) -> Iterator[Float[Tensor, "*networks
             f"model has {outputs} outputs on inputs of {dim} numbers, too many for the exact mean over directions: "
             "use random_direction_stability"
         )
-    width = model.architecture.width if isinstance(model, ReLUMLP) else 0
-    rows = rows_at_once(max(dim, width), outputs * (function.num_networks or 1))
+    rows = rows_at_once(max(dim, function.largest_layer), outputs, function.num_networks or 1)
     return (function.jacobians(block) for block in torch.split(x.detach(), rows))
 
 
-def rows_at_once(dim: int, outputs: int) -> int:
+def rows_at_once(dim: int, outputs: int, networks: int = 1) -> int:
     """Return how many rows to differentiate at once, so that memory does not grow with the batch."""
-    return max(1, min(_BLOCK_ROWS, _BLOCK_INPUTS // dim, _BLOCK_NUMBERS // (outputs * max(dim, outputs))))
+    numbers = networks * outputs * max(dim, outputs)
+    limits = (_BLOCK_ROWS, _BLOCK_SIGNALS // outputs, _BLOCK_INPUTS // dim, _BLOCK_NUMBERS // numbers)
+    return max(1, min(limits))
 
 
 def input_jacobians(model: nn.Module, x: Float[Tensor, "batch ..."]) -> Float[Tensor, "*networks batch outputs dim"]:

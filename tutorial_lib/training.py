@@ -80,6 +80,12 @@ def _layers(weights: list[Tensor], x: Tensor) -> list[Tensor]:
     return layer_inputs(weights, x.expand(len(weights[0]), *x.shape))
 
 
+def _signals(weights: list[Tensor], layers: list[Tensor], last: Tensor) -> list[Tensor]:
+    """Return the derivatives with respect to what each weight matrix puts out, in the order of the matrices."""
+    hidden = backward_signals(weights[:-1], layers[1:], last @ weights[-1])
+    return [last, *hidden][::-1]
+
+
 def _require_trainable(networks: ReLUMLP, **inputs: Tensor) -> None:
     require_network(networks)
     for weight in networks.weights:
@@ -179,8 +185,8 @@ def train(
         scale = torch.where(active, rates, 0) / (outputs.shape[1] * networks.output_divisor)
         residuals = loss.residuals(outputs, y[batch]) * scale.reshape(-1, 1, 1)
         # All signals before the first update: they belong to the weights as they are.
-        signals = list(backward_signals(weights, layers, residuals))
-        for weight, layer, signal in zip(weights[::-1], layers[::-1], signals, strict=True):
+        signals = _signals(weights, layers, residuals)
+        for weight, layer, signal in zip(weights, layers, signals, strict=True):
             weight.baddbmm_(signal.mT, layer, alpha=-1)
     dead = (_layers(weights, x)[-1] @ weights[-1].mT == 0).flatten(1).all(dim=1)
     return TrainingRecord(rows, reached, diverged_at, dead)
@@ -221,8 +227,8 @@ def largest_kernel_eigenvalues(
     vector = torch.ones_like(layers[-1] @ weights[-1].mT)
     for _ in range(num_iterations):
         vector = vector / vector.norm(dim=(1, 2), keepdim=True)
-        signals = backward_signals(weights, layers, vector / networks.output_divisor)
-        gradients = [signal.mT @ layer for signal, layer in zip(signals, layers[::-1], strict=True)][::-1]
+        signals = _signals(weights, layers, vector / networks.output_divisor)
+        gradients = [signal.mT @ layer for signal, layer in zip(signals, layers, strict=True)]
         tangent = layers[0] @ gradients[0].mT
         for weight, gradient, layer in zip(weights[1:], gradients[1:], layers[1:], strict=True):
             tangent = mask_(tangent, layer) @ weight.mT + layer @ gradient.mT
