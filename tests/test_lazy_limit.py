@@ -207,7 +207,9 @@ def test_the_function_is_the_class_and_takes_float32(generator):
     settings = half_rate(limit)
     value = predicted_perturbation_stability(x, y, test_x, STDS, SHAPE.replace(depth=4), **settings)
     assert value == limit.perturbation_stability(test_x, **settings)
-    rounded = predicted_perturbation_stability(x.float(), y.float(), test_x.float(), STDS, SHAPE.replace(depth=4), **settings)
+    rounded = predicted_perturbation_stability(
+        x.float(), y.float(), test_x.float(), STDS, SHAPE.replace(depth=4), **settings
+    )
     assert isclose(rounded.mean, value.mean, rel_tol=1e-5)
 
 

@@ -1,10 +1,11 @@
 """The plane of two-layer networks: its corners by hand, the order of the letters, and neurons by hand."""
 
-from math import exp, isclose, log, pi, sqrt
+from math import exp, inf, isclose, log, nan, pi, sqrt
 
 import pytest
 import torch
 
+from tutorial_lib.architecture import Architecture
 from tutorial_lib.initializations import INITIALIZATIONS, LayerStds
 from tutorial_lib.laziness import input_weight_movement, lazy_ratio
 from tutorial_lib.models import ReLUMLP
@@ -18,13 +19,15 @@ from tutorial_lib.phase_diagram import (
     stds_at,
     trained_on_plane,
 )
+from tutorial_lib.training import DivergedError, train
 
 
-def ones(*, input_dim, width):  # noqa: ARG001
+def ones(_architecture):
     return LayerStds(1.0, 1.0, 1.0)
 
 
-def xavier(*, input_dim, width):
+def xavier(architecture):
+    input_dim, width = architecture.input_dim, architecture.width
     return LayerStds(sqrt(2 / (input_dim + width)), 1.0, sqrt(2 / (width + 1)))
 
 
@@ -51,7 +54,8 @@ def test_mean_field_and_xavier_are_critical_and_jacots_kernel_scaling_is_linear(
 
 @pytest.mark.parametrize("place", [(0.3, -0.4), (1.7, 0.6), (2.2, -1.1)])
 def test_exponents_undo_stds_at(place):
-    assert exponents(lambda input_dim, width: stds_at(*place, width=width), input_dim=7) == pytest.approx(place)  # noqa: ARG005
+    found = exponents(lambda architecture: stds_at(*place, width=architecture.width), input_dim=7)
+    assert found == pytest.approx(place)
 
 
 @pytest.mark.parametrize(
@@ -99,28 +103,24 @@ def test_the_slides_condition_is_its_formula_at_large_width(place):
 
 
 def test_networks_at_scales_the_same_gaussians_point_by_point(generator):
-    points, sizes = [(1.5, 0.5), (0.8, -0.6)], {"input_dim": 3, "width": 16, "num_networks": 4}
-    networks = networks_at(points, **sizes, output_divisor=1.7, generator=generator)
-    plain = ReLUMLP(LayerStds(1.0, 0.0, 1.0), **sizes, depth=2, generator=generator.manual_seed(0))
-    assert (networks.num_networks, networks.output_divisor) == (8, 1.7)
+    points, shape = [(1.5, 0.5), (0.8, -0.6)], Architecture(input_dim=3, width=16, depth=2, output_dim=2)
+    networks = networks_at(points, shape, num_networks=4, output_divisor=1.7, generator=generator)
+    plain = ReLUMLP(LayerStds(1.0, 0.0, 1.0), shape, num_networks=4, generator=generator.manual_seed(0))
+    assert (networks.num_networks, networks.output_divisor, networks.architecture) == (8, 1.7, shape)
     for i, point in enumerate(points):
         stds = stds_at(*point, width=16)
         for weight, gaussian, std in zip(networks.weights, plain.weights, (stds.first, stds.last), strict=True):
             assert torch.allclose(weight[4 * i : 4 * i + 4], std * gaussian)
 
 
-def set_neurons(model, inner, outer):
-    for weight, matrix in zip(model.weights, (inner, outer), strict=True):
-        weight.data = torch.tensor(matrix, dtype=torch.float64)
-    return model
+def two_layers(generator, *, num_networks=None, **sizes):
+    shape = Architecture(**{"input_dim": 2, "width": 3, "depth": 2} | sizes)
+    return ReLUMLP(LayerStds(1.0, 0.0, 1.0), shape, num_networks=num_networks, generator=generator)
 
 
-def two_layers(generator, **sizes):
-    return ReLUMLP(LayerStds(1.0, 0.0, 1.0), **({"input_dim": 2, "width": 3, "depth": 2} | sizes), generator=generator)
-
-
-def test_neurons_worked_out_by_hand(generator):
-    model = set_neurons(two_layers(generator), [[3.0, 4.0], [0.0, 2.0], [-1.0, 0.0]], [[2.0, -1.0, 0.5]])
+def test_neurons_worked_out_by_hand():
+    inner, outer = [[3.0, 4.0], [0.0, 2.0], [-1.0, 0.0]], [[2.0, -1.0, 0.5]]
+    model = ReLUMLP.from_weights([torch.tensor(weight, dtype=torch.float64) for weight in (inner, outer)])
     angles, amplitudes = orientations_and_amplitudes(model)
     assert angles.tolist() == pytest.approx([0.9272952180016122, pi / 2, pi])
     assert amplitudes.tolist() == [10.0, 2.0, 0.5]
@@ -131,15 +131,26 @@ def test_an_ensemble_gives_one_row_of_neurons_per_network(generator):
     networks = two_layers(generator, num_networks=4)
     angles, amplitudes = orientations_and_amplitudes(networks)
     assert angles.shape == amplitudes.shape == (4, 3)
-    single = set_neurons(two_layers(generator), *(weight[2].tolist() for weight in networks.weights))
+    single = ReLUMLP.from_weights([weight[2] for weight in networks.weights])
     assert torch.equal(orientations_and_amplitudes(single)[0], angles[2])
     assert torch.allclose(orientations_and_amplitudes(single)[1], amplitudes[2])
 
 
-@pytest.mark.parametrize("sizes", [{"depth": 3}, {"input_dim": 3}])
-def test_neurons_need_two_layers_and_two_coordinates(sizes, generator):
-    with pytest.raises(ValueError, match=r"^model must have depth 2 and two input coordinates, got depth \d and \d$"):
+@pytest.mark.parametrize(
+    ("sizes", "needed"),
+    [({"depth": 3}, "depth 2"), ({"input_dim": 3}, "input_dim 2"), ({"output_dim": 2}, "output_dim 1")],
+)
+def test_neurons_need_two_layers_two_coordinates_and_one_output(sizes, needed, generator):
+    with pytest.raises(ValueError, match=f"^architecture must have {needed} here, got Architecture"):
         orientations_and_amplitudes(two_layers(generator, **sizes))
+
+
+def test_networks_on_the_plane_need_two_layers_and_a_point(generator):
+    shape = Architecture(input_dim=3, width=16, depth=2)
+    with pytest.raises(ValueError, match="^architecture must have depth 2 here, got Architecture"):
+        networks_at([(1.0, 0.0)], shape.replace(depth=3), num_networks=4, generator=generator)
+    with pytest.raises(ValueError, match=r"^points must hold at least one pair \(gamma, gamma'\), got none$"):
+        networks_at([], shape, num_networks=4, generator=generator)
 
 
 def test_occupied_orientations_worked_out_by_hand():
@@ -163,6 +174,33 @@ def test_impossible_sizes_are_refused():
         stds_at(1.0, 0.0, width=1)
     with pytest.raises(ValueError, match=r"^num_bins must be an integer >= 1, got 0$"):
         occupied_orientations(torch.zeros(1), torch.ones(1), num_bins=0)
+
+
+@pytest.mark.parametrize("value", [nan, inf])
+def test_points_that_are_not_finite_are_refused(value):
+    for call in (regime, slide_condition, lambda *place: stds_at(*place, width=16)):
+        with pytest.raises(ValueError, match=f"^gamma must be a finite number, got {value}$"):
+            call(value, 0.0)
+        with pytest.raises(ValueError, match=f"^gamma_prime must be a finite number, got {value}$"):
+            call(0.0, value)
+    with pytest.raises(ValueError, match=f"^output_exponent must be a finite number, got {value}$"):
+        exponents(ones, input_dim=7, output_exponent=value)
+
+
+@pytest.mark.parametrize(
+    ("orientations", "amplitudes", "message"),
+    [
+        ([0.1, nan], [1.0, 1.0], "^orientations must be finite, got nan or infinity$"),
+        ([0.1, 0.2], [1.0, nan], "^amplitudes must be finite, got nan or infinity$"),
+        ([0.1, 0.2], [0.0, 0.0], "^amplitudes must be >= 0 and not all 0, got others$"),
+        ([0.1, 0.2], [1.0, -0.5], "^amplitudes must be >= 0 and not all 0, got others$"),
+        ([0.1, 0.2], [1.0], r"^amplitudes must have shape \(2,\), got \(1,\)$"),
+        ([], [], "^amplitudes must be >= 0 and not all 0, got others$"),
+    ],
+)
+def test_neurons_that_occupy_nothing_are_refused(orientations, amplitudes, message, as_a_reader):  # noqa: ARG001
+    with pytest.raises(ValueError, match=message):
+        occupied_orientations(torch.tensor(orientations), torch.tensor(amplitudes))
 
 
 def line_data():
@@ -216,7 +254,26 @@ def test_input_weights_settle_in_the_linear_region_and_run_off_in_the_condensed_
     assert moved[0][1] < moved[1][1] - 0.3 < moved[2][1] - 0.6
 
 
-def test_divergence_raises_with_the_steps():
+def test_divergence_raises_with_the_step():
     x, y = line_data()
-    with pytest.raises(DivergedError, match=r"^training diverged between steps 0 and 25$"):
+    message = "^learning_rate must be smaller: 2 of 2 networks diverged, the first at step 0$"
+    with pytest.raises(DivergedError, match=message):
         trained_on_plane([(1.0, 0.0)], x, 1e200 * y, width=4, num_networks=2, num_steps=30)
+
+
+def test_divergence_of_one_network_raises(monkeypatch):
+    x, y = line_data()
+    factors = torch.tensor([1.0, 1e200], dtype=torch.float64)
+
+    def too_fast(*arguments, learning_rate, **settings):
+        return train(*arguments, learning_rate=learning_rate * factors, **settings)
+
+    monkeypatch.setattr("tutorial_lib.phase_diagram.train", too_fast)
+    with pytest.raises(DivergedError, match="^learning_rate must be smaller: 1 of 2 networks diverged, the first at "):
+        trained_on_plane([(1.0, 0.0)], x, y, width=4, num_networks=2, num_steps=30)
+
+
+def test_networks_on_the_plane_have_the_dtype_of_the_data():
+    x, y = (part.float() for part in line_data())
+    runs = trained_on_plane([(1.0, 0.0)], x, y, width=4, num_networks=2, num_steps=30)
+    assert {weight.dtype for networks in runs for weight in networks.weights} == {torch.float32}

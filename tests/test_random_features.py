@@ -9,11 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
+from tutorial_lib.architecture import Architecture
+from tutorial_lib.initializations import he
+from tutorial_lib.models import ReLUMLP
 from tutorial_lib.random_features import (
     adversarial_fit,
     attacked_losses,
+    feature_network,
     minimum_norm_fit,
-    network,
     random_directions,
 )
 from tutorial_lib.stability import input_jacobians
@@ -55,7 +58,7 @@ def test_directions_have_length_one_and_no_preferred_direction(generator):
 
 def test_the_network_worked_out_by_hand():
     directions = torch.tensor([[1.0, 0.0], [0.6, 0.8], [0.0, -1.0]], dtype=torch.float64)
-    model = network(directions, torch.tensor([2.0, -1.0, 5.0], dtype=torch.float64))
+    model = feature_network(directions, torch.tensor([2.0, -1.0, 5.0], dtype=torch.float64))
     x = torch.tensor([[3.0, 1.0]], dtype=torch.float64)  # signals 3, 2.6, -1
     assert torch.allclose(model(x), torch.tensor([(2 * 3 - 2.6) / sqrt(3)]).double())
     assert torch.allclose(input_jacobians(model, x).flatten(), torch.tensor([2 - 0.6, -0.8]).double() / sqrt(3))
@@ -101,7 +104,7 @@ def test_no_other_interpolation_has_smaller_weights(seed, num_features):
 
 def test_attacked_losses_worked_out_by_hand():
     directions = torch.tensor([[0.6, 0.8]], dtype=torch.float64)
-    model = network(directions, torch.tensor([2.0], dtype=torch.float64))  # f(3, 4) = 10, gradient of length 2
+    model = feature_network(directions, torch.tensor([2.0], dtype=torch.float64))  # f(3, 4) = 10, gradient of length 2
     x, y = torch.tensor([[3.0, 4.0]], dtype=torch.float64), torch.tensor([9.0], dtype=torch.float64)
     assert torch.allclose(attacked_losses(model, x, y, radius=0.25), torch.tensor([(1 + 0.25 * 2) ** 2]).double())
 
@@ -119,7 +122,7 @@ def test_attacked_losses_are_the_largest_of_the_tangent_plane(generator):
 
 def test_the_function_zero_pays_the_mean_square_of_the_labels_at_every_radius(generator):
     directions, x, y = problem(generator, 7, rows=40)
-    zero = network(directions, torch.zeros(7, dtype=torch.float64))
+    zero = feature_network(directions, torch.zeros(7, dtype=torch.float64))
     for radius in (0, 0.3, 100.0):
         assert torch.allclose(attacked_losses(zero, x, y, radius=radius), y.square())
 
@@ -157,7 +160,7 @@ def test_a_general_purpose_optimizer_finds_nothing_better(num_features, generato
     fitted = adversarial_fit(directions, x, y, radius=0.4, ridge=RIDGE, num_steps=300)
 
     def value(outer):
-        return objective(network(directions, torch.from_numpy(outer)), x, y, 0.4, RIDGE)
+        return objective(feature_network(directions, torch.from_numpy(outer)), x, y, 0.4, RIDGE)
 
     found = fitted.weights[1][0].detach().numpy()
     search = minimize(value, found, method="Powell", options={"maxiter": 30, "xtol": 1e-6, "ftol": 1e-9})
@@ -226,12 +229,31 @@ def test_bad_arguments_are_named(change, message, generator, as_a_reader):  # no
 def test_bad_weights_and_bad_counts_are_named(generator, as_a_reader):  # noqa: ARG001
     directions, x, y = problem(generator, 20)
     with pytest.raises(ValueError, match=r"\(features, dim\) and \(features,\), got \(20, 5\) and \(4,\)"):
-        network(directions, torch.zeros(4))
+        feature_network(directions, torch.zeros(4))
     with pytest.raises(ValueError, match="num_features must be an integer >= 1, got 0"):
         random_directions(num_features=0, input_dim=3, generator=generator)
     with pytest.raises(ValueError, match="radius must be a finite number >= 0, got -1"):
         attacked_losses(minimum_norm_fit(directions, x, y), x, y, radius=-1)
+    with pytest.raises(ValueError, match="directions must be finite, got nan or infinity"):
+        feature_network(directions * torch.nan, torch.zeros(20).double())
     with pytest.raises(ValueError, match="one label per row"):
         minimum_norm_fit(directions, x, y[:3])
     with pytest.raises(ValueError, match=r"^y must have shape \(12,\), one label per row of x, got \(12, 1\)$"):
         attacked_losses(minimum_norm_fit(directions, x, y), x, y.unsqueeze(1), radius=0.1)
+
+
+def test_attacked_losses_are_those_of_one_network_with_one_output(generator):
+    x, y = normal(generator, 3, DIM), normal(generator, 3)
+    shape = Architecture(input_dim=DIM, width=4, depth=3)
+    ensemble = ReLUMLP(he(shape), shape, num_networks=2, generator=generator)
+    with pytest.raises(ValueError, match="^model must be one network, got an ensemble of 2$"):
+        attacked_losses(ensemble, x, y, radius=0.1)
+    shape = shape.replace(output_dim=2)
+    with pytest.raises(ValueError, match="^architecture must have output_dim 1 here, got Architecture"):
+        attacked_losses(ReLUMLP(he(shape), shape, generator=generator), x, y, radius=0.1)
+
+
+def test_attacked_losses_of_a_deep_network_are_those_of_its_tangent_plane(generator):
+    x, y, shape = normal(generator, 3, DIM), normal(generator, 3), Architecture(input_dim=DIM, width=4, depth=3)
+    model = ReLUMLP(he(shape), shape, generator=generator)
+    assert attacked_losses(model, x, y, radius=0.3).mean().item() == pytest.approx(objective(model, x, y, 0.3, 0))

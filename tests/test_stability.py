@@ -8,27 +8,24 @@ import torch
 from scipy.special import ellipe
 from torch import nn
 
+from tutorial_lib.architecture import Architecture
 from tutorial_lib.initializations import LayerStds
 from tutorial_lib.models import ReLUMLP
-from tutorial_lib.stability import input_jacobians, perturbation_stability, sampled_perturbation_stability
-
-# The first forward-mode derivative of a process imports a part of torch that warns about itself.
+from tutorial_lib.stability import (
+    input_jacobians,
+    perturbation_stability,
+    random_direction_stability,
+    sampled_perturbation_stability,
+    stability_per_input,
+)
 
 STDS = LayerStds(first=0.6, hidden=0.4, last=0.9)
 DEVICES = ["cpu"] + ["cuda"] * torch.cuda.is_available()
 
 
 def mlp(generator, *, input_dim=5, width=8, depth=4, output_dim=1, num_networks=None):
-    return ReLUMLP(
-        STDS,
-        input_dim=input_dim,
-        width=width,
-        depth=depth,
-        output_dim=output_dim,
-        output_divisor=1.6,
-        num_networks=num_networks,
-        generator=generator,
-    )
+    shape = Architecture(input_dim=input_dim, width=width, depth=depth, output_dim=output_dim)
+    return ReLUMLP(STDS, shape, output_divisor=1.6, num_networks=num_networks, generator=generator)
 
 
 def normal(generator, *shape):
@@ -68,6 +65,7 @@ class Linear(nn.Module):
     def __init__(self, jacobian):
         super().__init__()
         self.jacobian = jacobian
+        self.eval()
 
     def forward(self, x):
         return x @ self.jacobian.T
@@ -79,6 +77,7 @@ class Wrapped(nn.Module):
     def __init__(self, inner):
         super().__init__()
         self.inner = inner
+        self.eval()
 
     def forward(self, x):
         return self.inner(x)
@@ -225,7 +224,7 @@ def test_a_dead_network_does_not_move(output_dim, wrap, generator):
 def test_one_random_direction_per_input_has_the_same_mean(output_dim, wrap, generator):
     model = wrap(mlp(generator, output_dim=output_dim))
     x = normal(generator, 1, 5).expand(40_000, 5)  # one point many times: all spread comes from directions
-    estimate = perturbation_stability(model, x, generator=generator)
+    estimate = random_direction_stability(model, x, generator=generator)
     exact = perturbation_stability(model, x[:1]).mean
     assert estimate.num_draws == 40_000
     assert 4 * estimate.standard_error < 0.02 * exact  # the smallest relative error that it catches
@@ -239,7 +238,7 @@ def test_random_directions_of_the_networks_of_an_ensemble_are_independent(output
         for weight in models.weights:
             weight.copy_(weight[:1].clone())  # equal networks: all spread comes from directions
     x = normal(generator, 1, 5)
-    estimate = perturbation_stability(models, x, generator=generator)
+    estimate = random_direction_stability(models, x, generator=generator)
     exact = perturbation_stability(models, x).mean
     assert estimate.num_draws == 20_000
     assert 4 * estimate.standard_error < 0.03 * exact  # the smallest relative error that it catches
@@ -330,7 +329,7 @@ def test_parameters_and_inputs_are_left_as_they_were(wrap, generator):
     for evaluate in (
         perturbation_stability,
         input_jacobians,
-        lambda m, y: perturbation_stability(m, y, generator=generator),
+        lambda m, y: random_direction_stability(m, y, generator=generator),
         lambda m, y: sampled_perturbation_stability(m, y, radius=1.0, num_samples=2, generator=generator),
     ):
         evaluate(model, x)
@@ -351,7 +350,7 @@ def test_dtype_and_device_follow_the_inputs(device, dtype, output_dim, generator
     model, x = model.to(device, dtype), x.to(device, dtype)
     jacobians = input_jacobians(model, x)
     assert (jacobians.dtype, jacobians.device.type) == (dtype, device)
-    assert perturbation_stability(model, x, generator=generator).num_draws == 4
+    assert random_direction_stability(model, x, generator=generator).num_draws == 4
     assert isclose(perturbation_stability(model, x).mean, expected.mean, rel_tol=1e-4)
     single = mlp(generator, output_dim=output_dim).to(device, dtype)
     sampled = sampled_perturbation_stability(single, x, radius=1.0, num_samples=2, generator=generator)
@@ -369,13 +368,17 @@ def sample(model, x, radius=1.0, num_samples=2):
 @pytest.mark.parametrize(
     ("x", "error", "message"),
     [
-        (torch.ones(3, 4), ValueError, r"^x must have shape \(batch, 5\), got \(3, 4\)$"),
-        (torch.ones(3, 5, 1), ValueError, r"^x must have shape \(batch, 5\), got \(3, 5, 1\)$"),
-        (torch.ones(5), ValueError, r"^x must have shape \(batch, \.\.\.\) and not be empty, got \(5,\)$"),
-        (torch.ones(0, 5), ValueError, r"^x must have shape \(batch, \.\.\.\) and not be empty, got \(0, 5\)$"),
+        (torch.ones(3, 4), ValueError, r"^x must have shape \(batch, 5\) and not be empty, got \(3, 4\)$"),
+        (torch.ones(3, 5, 1), ValueError, r"^x must have shape \(batch, 5\) and not be empty, got \(3, 5, 1\)$"),
+        (torch.ones(5), ValueError, r"^x must have shape \(batch, 5\) and not be empty, got \(5,\)$"),
+        (torch.ones(0, 5), ValueError, r"^x must have shape \(batch, 5\) and not be empty, got \(0, 5\)$"),
         (torch.ones(3, 5) / 0, ValueError, "^x must be finite, got nan or infinity$"),
         (torch.zeros(3, 5) / 0, ValueError, "^x must be finite, got nan or infinity$"),
-        (torch.ones(3, 5, dtype=torch.int64), TypeError, "^x must hold floating-point numbers, got torch.int64$"),
+        (
+            torch.ones(3, 5, dtype=torch.int64),
+            TypeError,
+            "^x must hold floating-point numbers, float32 or float64, got torch.int64$",
+        ),
         (
             torch.ones(3, 5),
             ValueError,
@@ -386,24 +389,6 @@ def sample(model, x, radius=1.0, num_samples=2):
 def test_inputs_that_do_not_fit_are_refused(as_a_reader, evaluate, x, error, message, generator):  # noqa: ARG001
     with pytest.raises(error, match=message):
         evaluate(mlp(generator), x)
-
-
-@pytest.mark.parametrize("evaluate", [perturbation_stability, input_jacobians, sample])
-@pytest.mark.parametrize("layer", [nn.BatchNorm2d(3), nn.Dropout(0.4)])
-def test_layers_that_couple_rows_or_draw_are_refused_in_training_mode(unseeded, evaluate, layer, generator):  # noqa: ARG001
-    model = convolutional(layer.train())
-    with pytest.raises(ValueError, match=r"^model must be in eval mode, got '1' in training mode$"):
-        evaluate(model, normal(generator, 2, 1, 8, 8))
-
-
-@pytest.mark.parametrize("outputs", [lambda x: x.sum(), lambda x: x[:2], lambda x: x.unsqueeze(2)])
-def test_a_module_with_other_output_shapes_is_refused(outputs, generator):
-    class Other(nn.Module):
-        def forward(self, x):
-            return outputs(x)
-
-    with pytest.raises(ValueError, match=r"^model must map \(batch, \.\.\.\) to \(batch,\) or \(batch, outputs\)"):
-        input_jacobians(Other(), normal(generator, 4, 5))
 
 
 @pytest.mark.parametrize(
@@ -427,3 +412,95 @@ def test_sampling_takes_one_network_at_a_time(generator):
 def test_no_models_are_refused(generator):
     with pytest.raises(ValueError, match="draws must hold at least one number, got none"):
         perturbation_stability([], normal(generator, 4, 5))
+
+
+# Memory, precision and pairs.
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("wrap", [lambda model: model, Wrapped])
+@pytest.mark.parametrize("rows", [257, 513])
+def test_the_last_row_of_a_batch_counts(rows, outputs, wrap, generator):
+    # Blocks of 256 rows leave a last block of one row.
+    model, x = wrap(mlp(generator, output_dim=outputs)), normal(generator, rows, 5)
+    assert stability_per_input(model, x).shape == (rows,)
+    last = stability_per_input(model, x[-1:])
+    torch.testing.assert_close(stability_per_input(model, x)[-1:], last, rtol=1e-12, atol=0)
+    assert random_direction_stability(model, x, generator=generator).num_draws == rows
+
+
+@pytest.mark.parametrize("outputs", [1, 4])
+@pytest.mark.parametrize("wrap", [lambda model: model, Wrapped])
+def test_several_outputs_in_float64_are_computed_in_float64(outputs, wrap, generator):
+    model, x = mlp(generator, output_dim=outputs, depth=3, width=6), normal(generator, 9, 5)
+    exact = stability_per_input(wrap(model), x)
+    jacobians = torch.from_numpy(jacobians_by_hand([w.detach().numpy() for w in model.weights], x))
+    expected = torch.stack([stability_per_input(Linear(j), x[:1])[0] for j in jacobians])
+    assert exact.dtype == torch.float64
+    torch.testing.assert_close(exact, expected, rtol=1e-12, atol=0)
+
+
+def test_random_directions_are_not_drawn_in_pairs(generator):
+    # Of equal rows a direction and its mirror image would have equal lengths; so would one direction used twice.
+    x = normal(generator, 1, 5).expand(64, 5)
+    for model in (mlp(generator, output_dim=3), Wrapped(mlp(generator, output_dim=3))):
+        seen = [random_direction_stability(model, x[:1], generator=generator).mean for _ in range(20)]
+        assert len({round(value, 9) for value in seen}) == 20
+        both = random_direction_stability(model, x, generator=generator)
+        assert both.standard_error > 0.3 * both.mean / 64**0.5 * 0.5
+
+
+@pytest.mark.parametrize("wrap", [lambda model: model, Wrapped])
+def test_several_directions_are_averaged(wrap, generator):
+    model, x = wrap(mlp(generator, output_dim=3)), normal(generator, 1, 5).expand(4000, 5)
+    one, nine = (random_direction_stability(model, x, generator=generator, num_directions=n) for n in (1, 9))
+    assert isclose(one.standard_error / nine.standard_error, 3, rel_tol=0.15)
+    assert abs(nine.z_score(perturbation_stability(model, x[:1]).mean)) < 4
+    assert nine.num_draws == 4000
+
+
+def test_a_thousand_outputs_need_little_memory(generator):
+    # The derivatives of one block only, whatever the batch: a row times 1000 outputs.
+    from tutorial_lib.stability import rows_at_once
+
+    for dim, outputs, networks in [(3072, 1000, 1), (150_528, 1000, 1), (64, 10, 1), (16, 1, 20_000), (2, 1, 1)]:
+        rows = rows_at_once(dim, outputs, networks)
+        assert 1 <= rows <= 256
+        assert rows == 1 or rows * networks * outputs * max(dim, outputs) <= 2**24
+    shape = Architecture(input_dim=6, width=8, depth=2, output_dim=1000)
+    model, x = ReLUMLP(STDS, shape, generator=generator), normal(generator, 3, 6)
+    exact, sampled = perturbation_stability(model, x), random_direction_stability(model, x, generator=generator)
+    assert isclose(exact.mean, sampled.mean, rel_tol=0.3)
+
+
+def test_a_jacobian_that_fits_nowhere_is_refused_with_the_way_out(generator):
+    shape = Architecture(input_dim=2**15, width=1, depth=2, output_dim=2**14)
+    model = ReLUMLP(STDS, shape, generator=generator).float()
+    with pytest.raises(
+        ValueError, match="model has 16384 outputs on inputs of 32768 .*: use random_direction_stability"
+    ):
+        perturbation_stability(model, torch.ones(1, 2**15))
+
+
+def test_weights_that_are_not_numbers_are_refused(generator):
+    model = mlp(generator)
+    with torch.no_grad():
+        model.weights[1][0, 0] = float("nan")
+    for evaluate in (perturbation_stability, input_jacobians, sample):
+        with pytest.raises(ValueError, match="^model must be finite, got nan or infinity$"):
+            evaluate(model, normal(generator, 3, 5))
+
+
+@pytest.mark.parametrize("settings", [{"num_directions": 0}, {"num_directions": 1.5}])
+def test_the_number_of_directions_is_a_whole_number(as_a_reader, settings, generator):  # noqa: ARG001
+    with pytest.raises((ValueError, TypeError), match="num_directions must be an integer >= 1, got"):
+        random_direction_stability(mlp(generator), normal(generator, 3, 5), generator=generator, **settings)
+
+
+def test_without_a_generator_nothing_is_sampled(as_a_reader, generator):  # noqa: ARG001
+    with pytest.raises(TypeError, match="^generator must be a torch.Generator, .*, got None$"):
+        random_direction_stability(mlp(generator), normal(generator, 3, 5), generator=None)
+    with pytest.raises(TypeError, match="^generator must be a torch.Generator, .*, got None$"):
+        sampled_perturbation_stability(
+            mlp(generator), normal(generator, 3, 5), radius=1.0, num_samples=2, generator=None
+        )

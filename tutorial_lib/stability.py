@@ -8,7 +8,6 @@ Euclidean length of the input. Larger means less robust.
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import reduce
-from typing import Protocol
 
 import torch
 from jaxtyping import Float
@@ -33,26 +32,8 @@ _BLOCK_NUMBERS = 2**24
 _LARGEST_JACOBIAN = 2**28
 
 
-class Differentiable(Protocol):
-    """What the estimators ask of a model: ``ReLUMLP`` has it by hand, any other module by torch's derivatives."""
-
-    @property
-    def num_networks(self) -> int | None:
-        """Number of networks of an ensemble, None for a single one."""
-
-    @property
-    def output_dim(self) -> int:
-        """Number of outputs."""
-
-    @property
-    def largest_layer(self) -> int:
-        """Numbers per row in the largest layer that a derivative passes, as far as is known."""
-
-    def jacobians(self, x: Tensor) -> Float[Tensor, "*networks outputs batch dim"]:
-        """Return df/dx at each row."""
-
-    def changes(self, x: Tensor, directions: Tensor) -> Float[Tensor, "*networks batch outputs"]:
-        """Return J u at each row, for one direction u each."""
+# Both have num_networks, output_dim, largest_layer, jacobians and changes: by hand, or by torch's derivatives.
+Differentiable = ReLUMLP | DifferentiableModule
 
 
 def _differentiable(model: nn.Module, x: Float[Tensor, "batch ..."]) -> Differentiable:
