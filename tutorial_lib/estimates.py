@@ -84,11 +84,13 @@ class Estimate:
 
 
 def _numbers(draws: Iterable[float]) -> npt.NDArray[np.float64]:
+    if not isinstance(draws, Iterable):
+        raise TypeError(f"draws must be numbers, got {draws!r}")
+    items = list(draws)  # what goes wrong while they are made is no business of ours
     try:
-        values = np.array([float(draw) for draw in draws])
+        return np.array([float(item) for item in items])
     except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(f"draws must be numbers, got {draws!r}") from error
-    return values
+        raise TypeError(f"draws must be numbers, got {items[:3]!r}") from error
 
 
 def ratio_of_means(numerators: Iterable[float], denominators: Iterable[float]) -> Estimate:

@@ -144,11 +144,9 @@ class DifferentiableModule:
         with _derivatives_possible():
             try:
                 changes: Tensor = torch.func.jvp(self.outputs, (x.detach().clone(),), (directions,))[1]
-            except NotImplementedError as error:
-                raise ValueError(
-                    "model holds a part without forward-mode derivatives; use perturbation_stability, "
-                    f"which needs none: {error}"
-                ) from error
+            except (NotImplementedError, RuntimeError, ValueError) as error:
+                advice = "use perturbation_stability, which needs none"
+                raise ValueError(f"model has no forward-mode derivative here; {advice}: {error}") from error
         return changes.detach()
 
 

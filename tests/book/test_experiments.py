@@ -1,26 +1,34 @@
-"""The sweeps: exact and sampled agree, schemes are paired, and no draw depends on what else is asked."""
+"""The experiments: exact and sampled agree, schemes are paired, training is what it would be by hand."""
 
-from math import isclose, sqrt
+from math import isclose, nan, sqrt
 
 import pytest
 import torch
 
+from tutorial_lib.architecture import Architecture
 from tutorial_lib.book.data import load
 from tutorial_lib.book.experiments import (
+    architecture_for,
     exact_by_width,
     exact_stability,
+    limit_and_learning_rate,
     random_networks,
     reference_stds,
+    rows_beside_limit,
     sampled_stability,
     trained_networks,
     trained_rows,
 )
 from tutorial_lib.exact import initial_perturbation_stability
 from tutorial_lib.initializations import INITIALIZATIONS, he, lecun
-from tutorial_lib.laziness import lazy_ratio
+from tutorial_lib.laziness import kernel_drift, lazy_ratio
 from tutorial_lib.randomness import random_stream
-from tutorial_lib.stability import perturbation_stability
-from tutorial_lib.training import CROSS_ENTROPY, HALF_SQUARE, Loss, learning_rate, train
+from tutorial_lib.stability import perturbation_stability, stability_per_input
+from tutorial_lib.training import CROSS_ENTROPY, HALF_SQUARE, DivergedError, Loss, stable_learning_rate, train
+
+SHAPE = Architecture(input_dim=6, width=9, depth=4)
+OF_DIGITS = Architecture(input_dim=64, width=12, depth=3)
+SIZES = {"width": 12, "depth": 3, "num_networks": 5}
 
 
 def inputs(generator):
@@ -28,84 +36,99 @@ def inputs(generator):
 
 
 def test_a_scheme_is_its_standard_deviations():
-    sizes = {"input_dim": 6, "width": 9, "depth": 4, "output_dim": 3}
-    expected = initial_perturbation_stability(lecun(input_dim=6, width=9), **sizes)
-    assert exact_stability("lecun", **sizes) == expected
+    shape = SHAPE.replace(output_dim=3)
+    expected = initial_perturbation_stability(lecun(shape), shape)
+    assert exact_stability("lecun", shape) == expected
     values = exact_by_width("lecun", [3, 9, 70], input_dim=6, depth=4, output_dim=3)
-    assert values == [exact_stability("lecun", **(sizes | {"width": width})) for width in (3, 9, 70)]
+    assert values == [exact_stability("lecun", shape.replace(width=width)) for width in (3, 9, 70)]
     assert len(set(values)) == 3
 
 
 @pytest.mark.parametrize("output_dim", [1, 3])
 @pytest.mark.parametrize("scheme", ["lecun", "he", "ntk"])
 def test_sampled_and_exact_agree(scheme, output_dim, generator):
-    sizes = {"width": 9, "depth": 4, "output_dim": output_dim}
-    sampled = sampled_stability(scheme, inputs(generator), **sizes, num_networks=4000)
-    exact = exact_stability(scheme, input_dim=6, **sizes)
+    shape = SHAPE.replace(output_dim=output_dim)
+    sampled = sampled_stability(scheme, inputs(generator), shape, num_networks=4000)
+    exact = exact_stability(scheme, shape)
     assert sampled.num_draws == 4000
     assert 4 * sampled.standard_error < 0.06 * exact  # the smallest relative error that it catches
     assert abs(sampled.z_score(exact)) < 4
 
 
 def test_schemes_are_paired(generator):
-    x, sizes = inputs(generator), {"width": 9, "depth": 4, "num_networks": 7, "seed": 3}
-    means = {scheme: sampled_stability(scheme, x, **sizes).mean for scheme in ("lecun", "he", "ntk")}
+    x, count = inputs(generator), {"num_networks": 7, "seed": 3}
+    means = {scheme: sampled_stability(scheme, x, SHAPE, **count).mean for scheme in ("lecun", "he", "ntk")}
     assert isclose(means["ntk"] / means["he"], sqrt(6 / 2), rel_tol=1e-12)
     assert isclose(means["he"] / means["lecun"], sqrt(2) ** 4, rel_tol=1e-12)
 
 
 def test_networks_depend_on_the_seed_and_on_every_size_and_on_nothing_else():
-    sizes = {"input_dim": 6, "width": 9, "depth": 4, "output_dim": 2, "num_networks": 3, "seed": 3}
-    first = random_networks("he", **sizes).weights[0]
-    random_networks("he", **(sizes | {"width": 64}))
+    shape, count = SHAPE.replace(output_dim=2), {"num_networks": 3, "seed": 3}
+    first = random_networks("he", shape, **count).weights[0]
+    random_networks("he", shape.replace(width=64), **count)
     torch.manual_seed(5)
-    assert torch.equal(random_networks("he", **sizes).weights[0], first)
+    assert torch.equal(random_networks("he", shape, **count).weights[0], first)
     assert first.shape == (3, 9, 6)
-    for other in ({"seed": 4}, {"depth": 3}, {"output_dim": 1}):
-        assert not torch.equal(random_networks("he", **(sizes | other)).weights[0], first)
-    narrow = random_networks("he", **(sizes | {"width": 8})).weights[0]
+    for sizes, seed in (({}, 4), ({"depth": 3}, 3), ({"output_dim": 1}, 3)):
+        other = random_networks("he", shape.replace(**sizes), num_networks=3, seed=seed)
+        assert not torch.equal(other.weights[0], first)
+    narrow = random_networks("he", shape.replace(width=8), **count).weights[0]
     assert not torch.equal(narrow, first[:, :8])
 
 
 def test_the_sampled_value_is_that_of_these_networks_in_the_dtype_of_the_inputs(generator):
     x = inputs(generator)
-    networks = random_networks("ntk", input_dim=6, width=9, depth=4, num_networks=7)
+    networks = random_networks("ntk", SHAPE, num_networks=7)
     expected = perturbation_stability(networks, x)
-    assert sampled_stability("ntk", x, width=9, depth=4, num_networks=7) == expected
-    rounded = sampled_stability("ntk", x.float(), width=9, depth=4, num_networks=7)
+    assert sampled_stability("ntk", x, SHAPE, num_networks=7) == expected
+    rounded = sampled_stability("ntk", x.float(), SHAPE, num_networks=7)
     assert rounded != expected
     assert isclose(rounded.mean, expected.mean, rel_tol=1e-5)
 
 
 def test_an_unknown_scheme_is_refused_with_the_known_ones(generator):
     message = "^scheme must be one of he, lecun, ntk, got 'xavier'$"
-    with pytest.raises(ValueError, match=message):
-        exact_stability("xavier", input_dim=6, width=9, depth=4)
-    with pytest.raises(ValueError, match=message):
-        random_networks("xavier", input_dim=6, width=9, depth=4, num_networks=3)
-    with pytest.raises(ValueError, match=message):
-        sampled_stability("xavier", inputs(generator), width=9, depth=4, num_networks=3)
+    for call in (
+        lambda: exact_stability("xavier", SHAPE),
+        lambda: random_networks("xavier", SHAPE, num_networks=3),
+        lambda: sampled_stability("xavier", inputs(generator), SHAPE, num_networks=3),
+        lambda: limit_and_learning_rate("xavier", load(num_train=5, num_test=5), width=4, depth=2),
+        lambda: trained_rows("xavier", load(num_train=5, num_test=5), **SIZES, record_at=[1]),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+def test_inputs_of_another_architecture_or_kind_are_refused(as_a_reader, generator):  # noqa: ARG001
+    with pytest.raises(ValueError, match=r"^x must have shape \(batch, 7\) and not be empty, got \(5, 6\)$"):
+        sampled_stability("he", inputs(generator), SHAPE.replace(input_dim=7), num_networks=3)
+    with pytest.raises(TypeError, match="^x must hold floating-point numbers, float32 or float64, got torch.int64$"):
+        sampled_stability("he", torch.ones(5, 6, dtype=torch.long), SHAPE, num_networks=3)
 
 
 # After training.
 
 
 def test_the_learning_rate_is_limited_by_the_scheme_itself_or_by_he():
-    sizes = {"input_dim": 6, "width": 9}
-    assert reference_stds("lecun", **sizes) == reference_stds("he", **sizes) == he(**sizes)
-    assert reference_stds("ntk", **sizes) == INITIALIZATIONS["ntk"](**sizes)
+    assert reference_stds("lecun", SHAPE) == reference_stds("he", SHAPE) == he(SHAPE)
+    assert reference_stds("ntk", SHAPE) == INITIALIZATIONS["ntk"](SHAPE)
     with pytest.raises(ValueError, match="^scheme must be one of he, lecun, ntk, got 'xavier'$"):
-        reference_stds("xavier", **sizes)
+        reference_stds("xavier", SHAPE)
+
+
+@pytest.mark.parametrize(("task", "outputs"), [("parity", 1), ("low", 1), ("ten", 10)])
+def test_the_architecture_for_data_takes_their_inputs_and_gives_their_labels(task, outputs):
+    split = load(num_train=5, num_test=5, task=task)
+    assert architecture_for(split, width=12, depth=3) == OF_DIGITS.replace(output_dim=outputs)
 
 
 @pytest.mark.parametrize("scheme", ["lecun", "ntk"])
 def test_a_trained_row_is_what_training_by_hand_gives(scheme):
-    split, sizes = load(num_train=40, num_test=30), {"width": 12, "depth": 3, "num_networks": 5}
-    (row,) = trained_rows(scheme, split, **sizes, record_at=[20], seed=2)
+    split = load(num_train=40, num_test=30)
+    (row,) = trained_rows(scheme, split, **SIZES, record_at=[20], seed=2)
     train_x, train_y, test_x, test_y = split
-    start = random_networks(scheme, input_dim=64, **sizes, seed=2)
-    networks = random_networks(scheme, input_dim=64, **sizes, seed=2)
-    rates = stable_learning_rate(networks, train_x, reference=reference_stds(scheme, input_dim=64, width=12))
+    start, networks = (random_networks(scheme, OF_DIGITS, num_networks=5, seed=2) for _ in range(2))
+    rates = stable_learning_rate(networks, train_x, reference=reference_stds(scheme, OF_DIGITS))
     result = train(networks, train_x, train_y, learning_rate=rates, num_steps=20)
     assert (row.scheme, row.width, row.depth, row.num_steps) == (scheme, 12, 3, 20)
     assert row.stability == perturbation_stability(networks, test_x)
@@ -130,7 +153,7 @@ def test_a_trained_row_tells_who_reached_the_target_and_who_is_dead():
 
 @pytest.mark.parametrize("scheme", ["lecun", "ntk"])
 def test_a_batch_of_all_rows_is_full_batch_training(scheme):
-    split, sizes = load(num_train=40, num_test=30), {"width": 12, "depth": 3, "num_networks": 5, "seed": 2}
+    split, sizes = load(num_train=40, num_test=30), SIZES | {"seed": 2}
     full = trained_rows(scheme, split, **sizes, record_at=[10, 20])
     batches = trained_rows(scheme, split, **sizes, record_at=[10, 20], batch_size=40)
     smaller = trained_rows(scheme, split, **sizes, record_at=[10, 20], batch_size=7)
@@ -142,15 +165,16 @@ def test_a_batch_of_all_rows_is_full_batch_training(scheme):
 
 
 @pytest.mark.parametrize("task", ["parity", "ten"])
-def test_rows_of_batches_are_training_by_hand_with_the_loss_of_all_rows(task):
-    split, sizes = load(num_train=40, num_test=30, task=task), {"width": 12, "depth": 3, "num_networks": 5}
-    (row,) = trained_rows("he", split, **sizes, record_at=[8], batch_size=7, seed=2)
+@pytest.mark.parametrize("batch_size", [7, 39])  # the last batch of 39 has one row
+def test_rows_of_batches_are_training_by_hand_with_the_loss_of_all_rows(batch_size, task):
+    split = load(num_train=40, num_test=30, task=task)
+    (row,) = trained_rows("he", split, **SIZES, record_at=[8], batch_size=batch_size, seed=2)
     x, y = split.train_x, split.train_y
-    outputs = {"output_dim": 1 if task == "parity" else 10}
-    networks = random_networks("he", input_dim=64, **sizes, **outputs, seed=2)
-    rates = stable_learning_rate(networks, x, reference=reference_stds("he", input_dim=64, width=12))
-    order = random_stream(2, "batches of 7 out of 40")
-    train(networks, x, y, learning_rate=rates, num_steps=8, batch_size=7, generator=order)
+    shape = OF_DIGITS.replace(output_dim=1 if task == "parity" else 10)
+    networks = random_networks("he", shape, num_networks=5, seed=2)
+    rates = stable_learning_rate(networks, x, reference=he(shape))
+    order = random_stream(2, f"batches of {batch_size} out of 40")
+    train(networks, x, y, learning_rate=rates, num_steps=8, batch_size=batch_size, generator=order)
     squares = (networks(x).reshape(5, 40, -1) - y.reshape(40, -1)).square().sum(dim=2).mean(dim=1) / 2
     assert isclose(row.loss.mean, squares.mean().item(), rel_tol=1e-4)
     assert row.stability.num_draws == 5
@@ -158,9 +182,9 @@ def test_rows_of_batches_are_training_by_hand_with_the_loss_of_all_rows(task):
 
 
 def test_the_loss_of_a_row_is_the_one_trained_on():
-    split, sizes = load(num_train=40, num_test=30, task="ten"), {"width": 12, "depth": 3, "num_networks": 5}
-    row, _ = trained_rows("he", split, **sizes, record_at=[0, 1], loss=CROSS_ENTROPY)
-    outputs = random_networks("he", input_dim=64, **sizes, output_dim=10)(split.train_x)
+    split = load(num_train=40, num_test=30, task="ten")
+    row, _ = trained_rows("he", split, **SIZES, record_at=[0, 1], loss=CROSS_ENTROPY)
+    outputs = random_networks("he", OF_DIGITS.replace(output_dim=10), num_networks=5)(split.train_x)
     by_hand = torch.nn.functional.cross_entropy(outputs.flatten(0, 1), split.train_y.argmax(dim=1).repeat(5))
     assert isclose(row.loss.mean, by_hand.item(), rel_tol=1e-9)
 
@@ -183,16 +207,166 @@ def test_a_seed_has_one_order_of_batches_whatever_else_is_asked():
 
 
 def test_a_target_for_the_loss_of_all_rows_is_refused_with_batches():
-    sizes = {"width": 12, "depth": 3, "num_networks": 5}
     with pytest.raises(ValueError, match="^target_loss needs the loss on all rows .* so no batch_size, got 7$"):
-        trained_rows("he", load(), **sizes, record_at=[9], target_loss=0.1, batch_size=7)
+        trained_rows("he", load(), **SIZES, record_at=[9], target_loss=0.1, batch_size=7)
 
 
 def test_trained_networks_are_those_of_the_rows():
-    split, sizes = load(num_train=40, num_test=30), {"width": 12, "depth": 3, "num_networks": 5, "seed": 2}
+    split, sizes = load(num_train=40, num_test=30), SIZES | {"seed": 2}
     (row,) = trained_rows("lecun", split, **sizes, record_at=[20])
     start, networks = trained_networks("lecun", split, **sizes, num_steps=20)
     assert perturbation_stability(networks, split.test_x) == row.stability
     assert isclose(row.lazy_ratio.mean, lazy_ratio(start, networks).mean().item(), rel_tol=1e-6)
-    with pytest.raises(DivergedError, match="^[1-5] of 5 networks diverged: lower factor$"):
-        trained_networks("lecun", split, **sizes, num_steps=60, factor=1e20)
+
+
+def test_divergence_of_any_network_raises():
+    split, message = (
+        load(num_train=40, num_test=30),
+        "^learning_rate must be smaller: {} of 5 networks diverged, the first",
+    )
+    settings = SIZES | {"factor": 1e20}
+    with pytest.raises(DivergedError, match=message.format("[1-5]")):
+        trained_networks("lecun", split, **settings, num_steps=60)
+    with pytest.raises(DivergedError, match=message.format("[1-5]")):
+        trained_rows("lecun", split, **settings, record_at=[60])
+    with pytest.raises(DivergedError, match=message.format("[1-5]")):
+        trained_rows("lecun", split, **settings, record_at=[60], batch_size=7)
+
+
+@pytest.mark.parametrize("steps", ["all at once", "one by one"])
+def test_divergence_of_one_network_out_of_several_raises(steps, monkeypatch):
+    split, factors = load(num_train=40, num_test=30), torch.tensor([1, 1, 1e200, 1, 1], dtype=torch.float64)
+    rates = lambda *args, **kwargs: stable_learning_rate(*args, **kwargs) * factors  # noqa: E731
+    monkeypatch.setattr("tutorial_lib.book.experiments.stable_learning_rate", rates)
+    message = "^learning_rate must be smaller: 1 of 5 networks diverged, the first at step 1$"
+    with pytest.raises(DivergedError, match=message):
+        trained_networks("he", split, **SIZES, num_steps=9)
+    with pytest.raises(DivergedError, match=message):
+        trained_rows("he", split, **SIZES, record_at=[9] if steps == "all at once" else range(10))
+
+
+# Dead networks.
+
+
+def half_dead(monkeypatch, dead):
+    """Make some networks of an ensemble dead on the rows of which ``dead`` tells."""
+
+    def networks(scheme, architecture, **settings):
+        models = random_networks(scheme, architecture, **settings)
+        for place in dead:
+            models.weights[0].data[place] = -models.weights[0].data[place].abs()
+        return models
+
+    monkeypatch.setattr("tutorial_lib.book.experiments.random_networks", networks)
+
+
+@pytest.mark.parametrize("task", ["parity", "ten"])
+def test_dead_networks_stay_in_the_means_with_the_stability_0(task, monkeypatch):
+    split = load(num_train=40, num_test=30, task=task)  # no pixel is negative
+    half_dead(monkeypatch, [1, 4])
+    (row,) = trained_rows("he", split, **SIZES, record_at=[20], seed=2)
+    start, networks = trained_networks("he", split, **SIZES, num_steps=20, seed=2)
+    assert row.num_dead == 2
+    assert {row.stability.num_draws, row.loss.num_draws, row.accuracy.num_draws, row.lazy_ratio.num_draws} == {5}
+    values = stability_per_input(networks, split.test_x).mean(dim=1)
+    assert (values == 0).tolist() == [False, True, False, False, True]
+    assert isclose(row.stability.mean, values.sum().item() / 5, rel_tol=1e-9)
+    ratios = lazy_ratio(start, networks)
+    assert ratios[[1, 4]].tolist() == [0, 0]
+    assert isclose(row.lazy_ratio.mean, ratios.mean().item(), rel_tol=1e-9)
+
+
+def test_outputs_of_0_are_not_accurate(monkeypatch):
+    split = load(num_train=40, num_test=30)
+    half_dead(monkeypatch, range(5))
+    (row,) = trained_rows("he", split, **SIZES, record_at=[20])
+    assert (row.accuracy.mean, row.accuracy.standard_error, row.num_dead) == (0, 0, 5)
+
+
+def test_a_row_counts_the_networks_that_are_dead_on_the_test_inputs(monkeypatch):
+    split = load(num_train=40, num_test=30)
+    half_dead(monkeypatch, [0, 2, 3])
+    (row,) = trained_rows("he", split, **SIZES, record_at=[20])
+    assert row.num_dead == 3
+    # Dead on the training inputs alone: on inputs of the other sign the same networks answer.
+    (row,) = trained_rows("he", split._replace(test_x=-split.test_x), **SIZES, record_at=[20])
+    assert row.num_dead == 0
+    half = torch.cat([split.test_x[:1], -split.test_x[1:]])
+    (row,) = trained_rows("he", split._replace(test_x=half), **SIZES, record_at=[20])
+    assert row.num_dead == 0
+    # Dead on the test inputs alone.
+    (row,) = trained_rows("he", split._replace(train_x=-split.train_x), **SIZES, record_at=[0])
+    assert row.num_dead == 3
+
+
+# Bad input.
+
+
+@pytest.mark.parametrize(
+    ("record_at", "message"),
+    [
+        ([], "^record_at must hold at least one step, got none$"),
+        ([-1], "^record_at must be an integer >= 0, got -1$"),
+        ([3, -1], "^record_at must be an integer >= 0, got -1$"),
+    ],
+)
+def test_steps_that_cannot_come_are_refused(record_at, message):
+    split = load(num_train=5, num_test=5)
+    with pytest.raises(ValueError, match=message):
+        trained_rows("he", split, **SIZES, record_at=record_at)
+    with pytest.raises(ValueError, match=message):
+        rows_beside_limit("he", split, **SIZES, record_at=record_at)
+
+
+def test_a_fraction_of_a_step_is_refused(as_a_reader):  # noqa: ARG001
+    for rows in (trained_rows, rows_beside_limit):
+        with pytest.raises(TypeError, match=r"^record_at must be an integer >= 0, got 1\.5$"):
+            rows("he", load(num_train=5, num_test=5), **SIZES, record_at=[1.5])
+
+
+@pytest.mark.parametrize("name", ["train_x", "train_y", "test_x", "test_y"])
+def test_data_that_are_not_finite_are_refused(name):
+    split = load(num_train=5, num_test=5)
+    wrong = split._replace(**{name: torch.full_like(getattr(split, name), nan)})
+    with pytest.raises(ValueError, match=f"^split.{name} must be finite, got nan or infinity$"):
+        trained_rows("he", wrong, **SIZES, record_at=[1])
+
+
+# Beside the lazy limit.
+
+
+@pytest.mark.parametrize("scheme", ["lecun", "ntk"])
+def test_rows_beside_the_limit_are_trained_with_its_learning_rate(scheme):
+    split, sizes = load(num_train=20, num_test=15), {"width": 9, "depth": 3}
+    limit, rate = limit_and_learning_rate(scheme, split, **sizes)
+    # He's kernel is 4 times LeCun's at depth 3.
+    assert isclose(rate, limit.stable_learning_rate(0.125 if scheme == "lecun" else 0.5), rel_tol=1e-9)
+    before, after = rows_beside_limit(scheme, split, **sizes, num_networks=4, record_at=[0, 6], seed=1)
+    start, networks = (random_networks(scheme, limit.architecture, num_networks=4, seed=1) for _ in range(2))
+    x, y, settings = split.train_x, split.train_y, {"learning_rate": rate, "num_steps": 6}
+    train(networks, x, y, **settings)
+    assert (before.num_steps, after.num_steps, after.loss.num_draws) == (0, 6, 4)
+    assert before.lazy_ratio.mean == before.kernel_drift.mean == 0
+    assert after.stability == perturbation_stability(networks, split.test_x)
+    assert isclose(after.loss.mean, (networks(x) - y).square().mean().item() / 2, rel_tol=1e-5)
+    assert isclose(after.lazy_ratio.mean, lazy_ratio(start, networks).mean().item(), rel_tol=1e-5)
+    assert isclose(after.kernel_drift.mean, kernel_drift(start, networks, x).mean().item(), rel_tol=1e-5)
+    assert after.predicted_stability == limit.perturbation_stability(split.test_x, **settings).mean
+    assert after.predicted_loss == limit.training_loss(**settings)
+    assert isclose(after.gap.mean, after.stability.mean / after.predicted_stability - 1, rel_tol=1e-9)
+    assert isclose(after.gap.standard_error, after.stability.standard_error / after.predicted_stability, rel_tol=1e-9)
+
+
+def test_the_limit_is_that_of_the_data_and_of_the_scheme():
+    split = load(num_train=5, num_test=5)
+    for scheme, scheme_of in INITIALIZATIONS.items():
+        limit, _ = limit_and_learning_rate(scheme, split, width=12, depth=3)
+        assert (limit.stds, limit.architecture) == (scheme_of(OF_DIGITS), OF_DIGITS)
+        assert torch.equal(limit.train_x, split.train_x) and torch.equal(limit.train_y, split.train_y)
+
+
+def test_every_step_recorded_is_a_row_in_the_order_of_training():
+    split = load(num_train=5, num_test=5)
+    rows = rows_beside_limit("he", split, width=9, depth=2, num_networks=3, record_at=[4, 0, 2])
+    assert [row.num_steps for row in rows] == [0, 2, 4]
+    assert [row.num_steps for row in trained_rows("he", split, **SIZES, record_at=[4, 0, 2])] == [0, 2, 4]
