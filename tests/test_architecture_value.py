@@ -89,6 +89,8 @@ def test_the_sizes_needed_are_asked_for_by_name():
         ValueError, match=r"^architecture must have output_dim 1 here, got Architecture\(.*output_dim=2"
     ):
         require_architecture(SHAPE, input_dim=5, output_dim=1)
+    with pytest.raises(ValueError, match=r"^architecture must have depth 4 here, got Architecture\("):
+        require_architecture(SHAPE, depth=4)
 
 
 @pytest.mark.parametrize(("value", "shown"), [(None, "None"), (SIZES, r"\{'input_dim': 5"), (Architecture, "<class")])

@@ -244,7 +244,8 @@ def _pairs(data: Batches, labels: Tensor | None) -> Iterator[tuple[Tensor, Tenso
     for batch in batches:
         pair = batch if isinstance(batch, tuple | list) else (batch, None)
         if len(pair) != 2 or not isinstance(pair[0], Tensor) or not isinstance(pair[1], Tensor | None):
-            kinds = ", ".join(type(part).__name__ for part in pair)
+            parts = batch if isinstance(batch, tuple | list) else [batch]
+            kinds = ", ".join(type(part).__name__ for part in parts)
             raise TypeError(f"data must give tensors, or pairs of inputs and labels, got a batch of {kinds}")
         x, y = pair
         if y is not None and (y.ndim == 0 or len(y) != len(x)):

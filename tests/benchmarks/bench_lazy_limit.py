@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from tutorial_lib.architecture import Architecture
 from tutorial_lib.book.data import load
 from tutorial_lib.initializations import he
 from tutorial_lib.lazy_limit import LazyLimit
@@ -12,10 +13,10 @@ TARGET_SECONDS = 20  # on two cores, kernels and eigenvalues included; here one 
 
 @pytest.mark.parametrize("depth", [2, 4, 8])
 def test_prediction_of_a_trained_network(benchmark, depth):
-    split = load(num_train=1024, num_test=256)
+    split, shape = load(num_train=1024, num_test=256), Architecture(input_dim=64, width=1024, depth=depth)
 
     def predict():
-        limit = LazyLimit(split.train_x, split.train_y, stds=he(input_dim=64, width=1024), width=1024, depth=depth)
+        limit = LazyLimit(split.train_x, split.train_y, he(shape), shape)
         rate = limit.stable_learning_rate()
         return limit.perturbation_stability(split.test_x, learning_rate=rate, num_steps=300)
 

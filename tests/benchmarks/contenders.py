@@ -4,13 +4,14 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, jacrev, jvp, stack_module_state, vmap
 
+from tutorial_lib.architecture import Architecture
 from tutorial_lib.book.data import load
 from tutorial_lib.book.experiments import random_networks
 from tutorial_lib.initializations import he
 from tutorial_lib.models import ReLUMLP
 from tutorial_lib.perturbations import uniform_on_sphere
 from tutorial_lib.randomness import random_stream
-from tutorial_lib.stability import perturbation_stability
+from tutorial_lib.stability import perturbation_stability, random_direction_stability
 
 INPUT_DIM = 64
 LOOP_SAMPLES = 16  # the loop over samples is timed on so many and scaled
@@ -33,14 +34,14 @@ def network(
 ) -> ReLUMLP:
     """One network with He weights."""
     stream = random_stream(member, f"benchmark {width} {depth} {outputs}")
-    sizes = {"input_dim": INPUT_DIM, "width": width, "depth": depth, "output_dim": outputs}
-    return ReLUMLP(he(input_dim=INPUT_DIM, width=width), **sizes, generator=stream).to(dtype)
+    shape = Architecture(input_dim=INPUT_DIM, width=width, depth=depth, output_dim=outputs)
+    return ReLUMLP(he(shape), shape, generator=stream).to(dtype)
 
 
 def ensemble(*, members: int, width: int, depth: int = 4) -> ReLUMLP:
     """Many networks with He weights."""
-    sizes = {"input_dim": INPUT_DIM, "width": width, "depth": depth}
-    return random_networks("he", **sizes, num_networks=members).float()
+    shape = Architecture(input_dim=INPUT_DIM, width=width, depth=depth)
+    return random_networks("he", shape, num_networks=members).float()
 
 
 def as_module(weights) -> nn.Sequential:
@@ -101,7 +102,7 @@ def estimators(model: ReLUMLP, x: Tensor) -> dict:
         "floor": lambda: two_forward_passes(model, x),
         "floor in blocks": lambda: two_forward_passes(model, x, BLOCK_ROWS),
         "ours, exact": lambda: perturbation_stability(model, x),
-        "ours, one direction": lambda: perturbation_stability(model, x, generator=stream),
+        "ours, one direction": lambda: random_direction_stability(model, x, generator=stream),
         "torch.func.jvp": lambda: jvp_lengths(module, x, directions),
         "vmap(jacrev)": lambda: jacobians_by_jacrev(module, x),
         "batched backward": lambda: jacobians_by_backward(trainable, x),
@@ -138,7 +139,4 @@ def evaluations(networks: ReLUMLP, x: Tensor) -> dict:
 
 def as_relu_mlp(networks: ReLUMLP, index: int) -> ReLUMLP:
     """One member of an ensemble as a network of its own."""
-    weights = [w[index].detach() for w in networks.weights]
-    single = network(width=len(weights[0]), depth=len(weights), dtype=weights[0].dtype)
-    single.load_state_dict({f"weights.{layer}": weight for layer, weight in enumerate(weights)})
-    return single
+    return ReLUMLP.from_weights([w[index] for w in networks.weights])

@@ -68,6 +68,14 @@ def test_a_flipbook_is_one_figure_with_a_labelled_slider_and_one_frame_per_value
     assert len({frame["src"] for frame in frames}) == 3
 
 
+def test_frames_come_in_the_order_of_the_values():
+    values = (8, 2, 4)
+    frames = Elements(book(values=values)).all("img")
+    alone = [Elements(book(values=[depth])).all("img")[0] for depth in values]
+    for name in ("src", "alt"):
+        assert [frame[name] for frame in frames] == [frame[name] for frame in alone]
+
+
 def test_the_slider_reads_the_name_of_the_value():
     html = book(name=lambda depth: f"L = {depth}", start=2)
     assert Elements(html).text("output") == "L = 8"

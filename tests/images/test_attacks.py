@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from tutorial_lib.images.attacks import L2Ball, LinfBall, Masked, attack, expected, hit_rate, leave, reach
+from tutorial_lib.images.attacks import L2Ball, LinfBall, Masked, attack, expected, hit_rate, targeted, untargeted
 from tutorial_lib.images.transformations import Transformations
 
 HALF = torch.zeros(4, 4, dtype=torch.bool)
@@ -29,7 +29,7 @@ def random_images(count=6, seed=0):
 
 def classifier(seed=0):
     """A small network with three classes and smooth, curved scores."""
-    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.Tanh(), nn.Linear(8, 3)).double()
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.Tanh(), nn.Linear(8, 3)).double().eval()
     for parameter in model.parameters():
         parameter.data = torch.randn(parameter.shape, generator=stream(seed + 1), dtype=torch.float64)
     return model
@@ -97,7 +97,7 @@ def linear_scores(weights):
     """A classifier with two classes and the scores <w, x> and 0."""
     scores = nn.Linear(len(weights), 2, bias=False, dtype=torch.float64)
     scores.weight.data = torch.stack([weights, torch.zeros_like(weights)])
-    return nn.Sequential(nn.Flatten(), scores)
+    return nn.Sequential(nn.Flatten(), scores).eval()
 
 
 @pytest.mark.parametrize("num_restarts", [0, 2])
@@ -150,8 +150,9 @@ def test_more_starts_are_never_weaker():
 def test_strength_grows_with_the_radius_on_average():
     images, model = random_images(200), classifier()
     classes = model(images).argmax(dim=1)
+    objective = untargeted(model, classes)
     strength = [
-        untargeted(model, classes)(attack(untargeted(model, classes), images, LinfBall(radius), generator=stream())).mean().item()
+        objective(attack(objective, images, LinfBall(radius), generator=stream())).mean().item()
         for radius in (0.02, 0.05, 0.1, 0.2, 0.4)
     ]
     assert strength == sorted(strength) and strength[-1] > 4 * strength[0]
@@ -168,7 +169,7 @@ def test_a_targeted_attack_reaches_and_an_untargeted_one_leaves():
 
 
 def test_the_expected_objective_is_the_mean_over_transformations():
-    images, objective = random_images(), reach(classifier(), torch.tensor([0, 1, 2, 0, 1, 2]))
+    images, objective = random_images(), targeted(classifier(), torch.tensor([0, 1, 2, 0, 1, 2]))
     still = expected(objective, Transformations(), num_transformations=3, generator=stream())
     torch.testing.assert_close(still(images), objective(images))
     turns = Transformations(max_angle=60, noise_std=0.1)
@@ -178,7 +179,7 @@ def test_the_expected_objective_is_the_mean_over_transformations():
     torch.testing.assert_close(found, sum(values) / 4)
 
 
-def test_the_frequency_counts_answers_under_fresh_transformations():
+def test_the_hit_rate_counts_answers_under_fresh_transformations():
     images, model = random_images(), classifier()
     answers = model(images).argmax(dim=1)
     still = hit_rate(model, images, answers, Transformations(), num_transformations=3, generator=stream())
@@ -218,14 +219,14 @@ def test_a_radius_must_be_positive(ball):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"images": torch.rand(2, 4, 4)}, r"^images .* \(batch, channels, height, width\), got \(2, 4, 4\)$"),
+        ({"images": torch.rand(2, 4, 4)}, r"^images .* \(batch, channels, height, width\) .* got \(2, 4, 4\)$"),
         ({"images": torch.rand(0, 1, 4, 4)}, r"^images .* got \(0, 1, 4, 4\)$"),
         ({"images": torch.full((2, 1, 4, 4), 1.5)}, r"^images must be in \[0, 1\], got pixels from 1.5 to 1.5$"),
-        ({"images": torch.full((2, 1, 4, 4), float("nan"))}, r"^images must .* got pixels from nan to nan$"),
+        ({"images": torch.full((2, 1, 4, 4), -0.5)}, r"^images must be in \[0, 1\], got pixels from -0.5 to -0.5$"),
+        ({"images": torch.full((2, 1, 4, 4), float("nan"))}, "^images must be finite, got nan or infinity$"),
         ({"within": Masked(LinfBall(1), HALF[:3])}, r"^mask must have shape \(4, 4\), got \(3, 4\)$"),
         ({"num_steps": 0}, "^num_steps must be an integer >= 1, got 0$"),
         ({"num_restarts": -1}, "^num_restarts must be an integer >= 0, got -1$"),
-        ({"num_restarts": 2}, "^num_restarts needs a generator to draw the starts from, got None and 2$"),
         (
             {"objective": lambda images: images.sum()},
             r"^objective must give 2 numbers, one per image, got shape \(\) with 0 nan$",
@@ -240,6 +241,19 @@ def test_bad_input_is_refused(change, message, as_a_reader):  # noqa: ARG001
     settings = {"objective": lambda x: x.flatten(1).sum(1), "images": torch.rand(2, 1, 4, 4), "within": LinfBall(0.1)}
     with pytest.raises(ValueError, match=message):
         attack(**settings | change)
+
+
+def test_random_starts_need_a_generator(as_a_reader):  # noqa: ARG001
+    with pytest.raises(TypeError, match="^generator must be a torch.Generator, .* got None$"):
+        attack(lambda x: x.flatten(1).sum(1), random_images(), LinfBall(0.1), num_restarts=2)
+
+
+def test_integer_pixels_are_refused(as_a_reader):  # noqa: ARG001
+    images = torch.ones(2, 1, 4, 4, dtype=torch.uint8)
+    with pytest.raises(
+        TypeError, match="^images must hold floating-point numbers, float32 or float64, got torch.uint8$"
+    ):
+        attack(lambda x: x.flatten(1).sum(1), images, LinfBall(0.1))
 
 
 def test_counts_must_be_at_least_one():
@@ -264,3 +278,101 @@ def test_every_image_needs_a_class(count, as_a_reader):  # noqa: ARG001
 
 def test_sets_with_masks_can_be_compared():
     assert Masked(LinfBall(1.0), HALF) != Masked(LinfBall(1.0), ~HALF)
+
+
+@pytest.mark.parametrize(("classes", "extremes"), [([0, 1, 3], "0 to 3"), ([0, -1, 2], "-1 to 2")])
+def test_class_numbers_out_of_range_are_refused(classes, extremes):
+    images, model, classes = random_images(3), classifier(), torch.tensor(classes)
+    refused = f" must be from 0 to 2, got {extremes}$"
+    with pytest.raises(ValueError, match="^classes" + refused):
+        attack(untargeted(model, classes), images, LinfBall(0.1))
+    with pytest.raises(ValueError, match="^targets" + refused):
+        attack(targeted(model, classes), images, LinfBall(0.1))
+    with pytest.raises(ValueError, match="^classes" + refused):
+        hit_rate(model, images, classes, Transformations(), num_transformations=2, generator=stream())
+
+
+def test_classes_must_be_numbers_of_classes(as_a_reader):  # noqa: ARG001
+    images, model = random_images(3), classifier()
+    for classes, dtype in ((torch.zeros(3), "torch.float32"), (torch.zeros(3, dtype=torch.bool), "torch.bool")):
+        with pytest.raises(TypeError, match=f"^classes must be class numbers, torch.int64, got {dtype}$"):
+            untargeted(model, classes)(images)
+        with pytest.raises(TypeError, match=f"^classes must be class numbers, torch.int64, got {dtype}$"):
+            hit_rate(model, images, classes, Transformations(), num_transformations=2, generator=stream())
+
+
+def test_a_model_without_scores_is_refused():
+    model, classes = (
+        nn.Sequential(nn.Flatten(), nn.Linear(16, 3), nn.Unflatten(1, (1, 3))).double().eval(),
+        torch.zeros(6),
+    )
+    with pytest.raises(
+        ValueError, match=r"^model must give one row of scores per image, got shape \(6, 1, 3\) for 6 im"
+    ):
+        untargeted(model, classes.long())(random_images())
+
+
+def with_normalization():
+    layers = [nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.5), nn.Flatten(), nn.Linear(16, 3)]
+    return nn.Sequential(*layers).double()
+
+
+@pytest.mark.parametrize("part", [None, 1, 3])
+def test_a_model_in_training_mode_is_refused_and_left_as_it_is(part):
+    model, images, classes = with_normalization(), random_images(), torch.zeros(6, dtype=torch.long)
+    if part is not None:
+        model.eval()[part].train()
+    before, state = [value.clone() for value in model.state_dict().values()], torch.get_rng_state()
+    name = {None: "Sequential", 1: "1", 3: "3"}[part]
+    for call in (
+        lambda: attack(untargeted(model, classes), images, LinfBall(0.1)),
+        lambda: attack(targeted(model, classes), images, LinfBall(0.1)),
+        lambda: hit_rate(model, images, classes, Transformations(), num_transformations=2, generator=stream()),
+    ):
+        with pytest.raises(ValueError, match=rf"^model must be in eval mode, call model.eval\(\) first; .* '{name}'$"):
+            call()
+    assert all(map(torch.equal, model.state_dict().values(), before))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.xfail(strict=True, reason="untargeted and targeted look at the mode only when the objective is made")
+def test_a_model_that_is_put_in_training_mode_later_is_refused():
+    model, images, classes = with_normalization().eval(), random_images(), torch.zeros(6, dtype=torch.long)
+    objective = untargeted(model, classes)
+    model.train()
+    with pytest.raises(ValueError, match="^model must be in eval mode"):
+        attack(objective, images, LinfBall(0.1))
+
+
+def test_an_attack_changes_neither_the_model_nor_the_random_state():
+    model, images, classes = with_normalization().eval(), random_images(), torch.zeros(6, dtype=torch.long)
+    before, state = [value.clone() for value in model.state_dict().values()], torch.get_rng_state()
+    objective = expected(
+        untargeted(model, classes),
+        Transformations(max_angle=30, noise_std=0.1),
+        num_transformations=2,
+        generator=stream(),
+    )
+    attack(objective, images, LinfBall(0.1), num_restarts=1, generator=stream())
+    hit_rate(model, images, classes, Transformations(noise_std=0.1), num_transformations=2, generator=stream())
+    assert all(map(torch.equal, model.state_dict().values(), before))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not model.training and all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_an_attack_finds_the_same_whatever_the_mode_of_autograd():
+    images, objective = random_images(), untargeted(classifier(), torch.tensor([0, 1, 2, 0, 1, 2]))
+    found = attack(objective, images, LinfBall(0.2))
+    with torch.no_grad():
+        assert torch.equal(attack(objective, images, LinfBall(0.2)), found)
+    leaf = images.clone().requires_grad_()
+    assert torch.equal(attack(objective, leaf, LinfBall(0.2)), found)
+    assert leaf.requires_grad and leaf.grad is None and torch.equal(leaf, images)
+    assert not found.requires_grad
+
+
+def test_images_are_left_alone():
+    images = random_images()
+    before = images.clone()
+    attack(untargeted(classifier(), torch.zeros(6).long()), images, LinfBall(0.2), num_restarts=1, generator=stream())
+    assert torch.equal(images, before) and not images.requires_grad and images.grad is None

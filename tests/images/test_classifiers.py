@@ -7,6 +7,7 @@ from torch import nn
 from tutorial_lib.book.data import load_images
 from tutorial_lib.images.classifiers import initialize_, train_classifier
 from tutorial_lib.images.transformations import Transformations
+from tutorial_lib.training import DivergedError
 
 
 def network(seed=0):
@@ -72,6 +73,86 @@ def test_the_same_generator_gives_the_same_network_and_nothing_global_moves():
     assert all(map(torch.equal, first.parameters(), again.parameters()))
 
 
+def with_parts_of_two_modes(seed=0):
+    """A network that answers otherwise in training mode: it normalizes batches and drops neurons."""
+    layers = [nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Dropout(0.3), nn.Linear(4 * 36, 10)]
+    model = nn.Sequential(*layers).double()
+    initialize_(model, generator=torch.Generator().manual_seed(seed))
+    return model
+
+
+class ModesSeen(nn.Module):
+    """Does nothing, and remembers in which mode."""
+
+    def __init__(self):
+        super().__init__()
+        self.modes = set()
+
+    def forward(self, x):
+        self.modes.add(self.training)
+        return x
+
+
+def short_training(model, **changes):
+    data = load_images(num_train=40, num_test=1)
+    settings = {"num_epochs": 2, "transformations": Transformations(), "batch_size": 16}
+    settings["generator"] = torch.Generator().manual_seed(3)
+    train_classifier(model, data.train_images, data.train_classes, **settings | changes)
+
+
+@pytest.mark.parametrize("in_training", [[], [0, 1, 2, 3, 4, 5], [1], [0, 4]])
+def test_a_model_is_trained_in_training_mode_and_gets_its_modes_back(in_training):
+    model, seen = with_parts_of_two_modes().eval(), ModesSeen().eval()
+    for place in in_training:
+        model[place].train()
+    whole = nn.Sequential(seen, model).eval() if not in_training else nn.Sequential(seen, model)
+    before = [part.training for part in whole.modules()]
+    statistics = model[1].running_mean.clone()
+    short_training(whole)
+    assert seen.modes == {True}
+    assert [part.training for part in whole.modules()] == before
+    assert not torch.equal(model[1].running_mean, statistics)
+
+
+def test_a_model_gets_its_modes_back_if_training_fails():
+    model = with_parts_of_two_modes().eval()
+    model[4].train()
+    before = [part.training for part in model.modules()]
+    with pytest.raises(DivergedError, match="epoch"):
+        short_training(model, learning_rate=1e200, num_epochs=9)
+    assert [part.training for part in model.modules()] == before
+
+
+def test_training_with_dropout_is_repeatable_and_leaves_the_global_state_alone():
+    models = [with_parts_of_two_modes() for _ in range(3)]
+    states = []
+    for seed, model in enumerate(models[:2]):
+        torch.manual_seed(seed)
+        states.append(torch.get_rng_state())
+        short_training(model)
+        assert torch.equal(torch.get_rng_state(), states[-1])
+    assert not torch.equal(*states)
+    first, again, other = (list(model.state_dict().values()) for model in models)
+    assert all(map(torch.equal, first, again))
+    short_training(models[2], generator=torch.Generator().manual_seed(4))
+    assert not torch.equal(other[0], first[0])
+
+
+def test_dropout_drops_something_in_every_step():
+    dropped, kept = with_parts_of_two_modes(), with_parts_of_two_modes()
+    kept[4].p = 0.0
+    short_training(dropped), short_training(kept)
+    assert not torch.allclose(dropped[5].weight, kept[5].weight)
+
+
+def test_training_works_under_no_grad():
+    first, again = network(), network()
+    short_training(first)
+    with torch.no_grad():
+        short_training(again)
+    assert all(map(torch.equal, first.parameters(), again.parameters()))
+
+
 def test_one_step_is_one_step_of_adam():
     model, again, data = network(), network(), load_images(num_train=16, num_test=1)
     settings = {"num_epochs": 1, "transformations": Transformations(), "generator": torch.Generator(), "batch_size": 16}
@@ -85,13 +166,14 @@ def test_one_step_is_one_step_of_adam():
         torch.testing.assert_close(mine, by_hand, rtol=0, atol=1e-4)
 
 
-def test_epochs_are_adam_on_batches_of_a_new_order_each():
-    model, again, data = network(), network(), load_images(num_train=40, num_test=1)
+@pytest.mark.parametrize("num_rows", [40, 33])  # the last batch has eight rows, or one
+def test_epochs_are_adam_on_batches_of_a_new_order_each(num_rows):
+    model, again, data = network(), network(), load_images(num_train=num_rows, num_test=1)
     settings = {"transformations": Transformations(), "generator": torch.Generator().manual_seed(3)}
     train_classifier(model, data.train_images, data.train_classes, num_epochs=2, batch_size=16, **settings)
     optimizer, order = torch.optim.Adam(again.parameters(), lr=2e-3), torch.Generator().manual_seed(3)
     for _ in range(2):
-        shuffled = torch.randperm(40, generator=order)
+        shuffled = torch.randperm(num_rows, generator=order)
         for rows in (shuffled[:16], shuffled[16:32], shuffled[32:]):
             again.zero_grad()
             nn.functional.cross_entropy(again(data.train_images[rows]), data.train_classes[rows]).backward()
@@ -105,11 +187,32 @@ def test_bad_input_is_refused(as_a_reader):  # noqa: ARG001
     settings = {"transformations": Transformations(), "generator": torch.Generator()}
     with pytest.raises(ValueError, match=r"^classes must have shape \(20,\), got \(19,\)$"):
         train_classifier(network(), data.train_images, data.train_classes[1:], num_epochs=1, **settings)
-    with pytest.raises(ValueError, match="^images must hold at least one image, got none$"):
+    with pytest.raises(ValueError, match=r"^images .*\(batch, channels, height, width\) .* got \(0, 1, 8, 8\)$"):
         train_classifier(network(), data.train_images[:0], data.train_classes[:0], num_epochs=1, **settings)
     with pytest.raises(ValueError, match="^num_epochs must be an integer >= 1, got 0$"):
         train_classifier(network(), data.train_images, data.train_classes, num_epochs=0, **settings)
-    with pytest.raises(DivergedError, match="^training diverged in epoch .*: lower learning_rate$"):
+    with pytest.raises(ValueError, match="^batch_size must be an integer >= 1, got 0$"):
+        train_classifier(network(), data.train_images, data.train_classes, num_epochs=1, batch_size=0, **settings)
+    with pytest.raises(ValueError, match="^images must be finite, got nan or infinity$"):
+        train_classifier(network(), data.train_images * torch.nan, data.train_classes, num_epochs=1, **settings)
+    with pytest.raises(TypeError, match="^generator must be a torch.Generator, .* got None$"):
+        none = settings | {"generator": None}
+        train_classifier(network(), data.train_images, data.train_classes, num_epochs=1, **none)
+    with pytest.raises(TypeError, match="^generator must be a torch.Generator, .* got None$"):
+        initialize_(network(), generator=None)
+    with pytest.raises(DivergedError, match=r"^learning_rate must be smaller: training diverged in epoch \d$"):
         train_classifier(
             network(), data.train_images, data.train_classes, num_epochs=9, learning_rate=1e200, **settings
         )
+
+
+@pytest.mark.xfail(strict=True, raises=(IndexError, pytest.fail.Exception), reason="train_classifier checks no classes")
+@pytest.mark.parametrize(("wrong", "extremes"), [(10, "0 to 10"), (-100, "-100 to 9")])
+def test_class_numbers_out_of_range_are_refused_before_a_weight_changes(wrong, extremes):
+    data, model = load_images(num_train=40, num_test=1), network()
+    classes, before = data.train_classes.clone(), [weight.clone() for weight in model.parameters()]
+    classes[7] = wrong  # torch ignores -100, and refuses 10 when it gets there
+    settings = {"transformations": Transformations(), "generator": torch.Generator(), "batch_size": 4}
+    with pytest.raises(ValueError, match=f"^classes must be from 0 to 9, got {extremes}$"):
+        train_classifier(model, data.train_images, classes, num_epochs=1, **settings)
+    assert all(map(torch.equal, model.parameters(), before))

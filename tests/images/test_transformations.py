@@ -120,10 +120,41 @@ def test_angle_shifts_and_scale_are_independent(generator, monkeypatch):
     assert (torch.corrcoef(amounts) - torch.eye(4)).abs().max() < 4 / 2000**0.5
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 4, 8), (0, 1, 4, 4), (1, 4, 4)])
-def test_images_must_be_square(shape, as_a_reader):  # noqa: ARG001
-    with pytest.raises(ValueError, match=r"^images must be square, of shape .*side, side\), got \("):
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((1, 1, 4, 8), r"be square, of shape \(batch, channels, side, side\), got \(1, 1, 4, 8\)"),
+        ((0, 1, 4, 4), r"have shape \(batch, channels, height, width\) and not be empty, got \(0, 1, 4, 4\)"),
+        ((1, 4, 4), r"have shape \(batch, channels, height, width\) and not be empty, got \(1, 4, 4\)"),
+    ],
+)
+def test_images_must_be_square(shape, message, as_a_reader):  # noqa: ARG001
+    with pytest.raises(ValueError, match=f"^images must {message}$"):
         moved(torch.zeros(shape))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"scales": torch.tensor([1.0, 0.0, 1.0])}, "^scales must be > 0, got 0$"),
+        ({"scales": torch.tensor([1.0, float("nan"), 1.0])}, "^scales must be finite, got nan or infinity$"),
+        ({"angles": torch.full((3,), float("inf"))}, "^angles must be finite, got nan or infinity$"),
+        ({"angles": torch.zeros(2)}, r"^angles must have shape \(3,\), got \(2,\)$"),
+        ({"shifts": torch.zeros(2, 3)}, r"^shifts must have shape \(3, 2\), got \(2, 3\)$"),
+    ],
+)
+def test_amounts_must_fit_the_images(wrong, message, images, as_a_reader):  # noqa: ARG001
+    amounts = {"angles": torch.zeros(3), "shifts": torch.zeros(3, 2), "scales": torch.ones(3)} | wrong
+    with pytest.raises(ValueError, match=message):
+        move(images, **amounts)
+
+
+def test_a_sample_needs_images_and_a_generator(images, as_a_reader):  # noqa: ARG001
+    for transformations in (Transformations(), Transformations(max_angle=30)):
+        with pytest.raises(TypeError, match="^generator must be a torch.Generator, .* got None$"):
+            transformations.sample(images, generator=None)
+        with pytest.raises(ValueError, match="^images must be finite, got nan or infinity$"):
+            transformations.sample(images * torch.nan, generator=torch.Generator())
 
 
 def test_the_same_generator_gives_the_same_images_and_gradients_flow(images):
@@ -137,8 +168,10 @@ def test_the_same_generator_gives_the_same_images_and_gradients_flow(images):
 
 @pytest.mark.parametrize(
     ("field", "value", "largest"),
-    [("max_angle", 181, 180), ("max_shift", -0.1, 2), ("max_scale", 1.0, 0.9), ("noise_std", float("nan"), 1)],
+    [("max_angle", 181, 180), ("max_shift", -0.1, 2), ("max_scale", 1.0, 0.9), ("noise_std", 1.5, 1)],
 )
 def test_amounts_out_of_range_are_refused(field, value, largest):
     with pytest.raises(ValueError, match=f"^{field} must be between 0 and {largest}, got {value}$"):
         Transformations(**{field: value})
+    with pytest.raises(ValueError, match=f"^{field} must be a finite number, got nan$"):
+        Transformations(**{field: float("nan")})
