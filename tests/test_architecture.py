@@ -10,38 +10,86 @@ import numpy as np
 import pytest
 import torch
 
+import tutorial_lib
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "tutorial_lib"
-MODULES = sorted(PACKAGE.glob("[!_]*.py"))
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 
-LEVEL_0 = {"initializations", "estimates", "gaussians", "randomness", "perturbations", "data", "transformations"}
-LEVEL_1 = {"exact", "models", "attacks", "plotting"}
-LEVEL_2 = {"bounds", "classifiers", "kernels", "stability"}
-LEVEL_3 = {"laziness", "lazy_limit", "random_features", "training"}
-# Every module may import `arguments`, which imports none of ours.
-MAY_IMPORT = {
-    "arguments": set(),
-    "verdicts": set(),
-    **dict.fromkeys(LEVEL_0, set()),
-    "exact": {"initializations"},
-    "kernels": {"initializations", "models"},
-    "training": {"initializations", "kernels", "models"},
-    "models": {"initializations"},
-    "laziness": {"estimates", "kernels", "models"},
-    "phase_diagram": {"initializations", "kernels", "models", "randomness", "training"},
-    "attacks": {"perturbations", "transformations"},
-    "classifiers": {"attacks", "transformations"},
-    "plotting": {"estimates"},
-    "bounds": {"exact", "initializations"},
-    "stability": {"estimates", "exact", "gaussians", "models", "perturbations"},
-    "lazy_limit": {"initializations", "estimates", "exact", "gaussians", "kernels"},
-    "random_features": {"initializations", "models", "perturbations", "stability"},
-    "widgets": {"exact", "bounds", "initializations", "plotting"},
-    "experiments": (LEVEL_0 | LEVEL_1 | LEVEL_2 | LEVEL_3) - {"plotting"},
-    "results": {"estimates", "experiments"},
-    "limit_rows": (LEVEL_0 | LEVEL_1 | LEVEL_2 | LEVEL_3 | {"experiments"}) - {"plotting"},
-}
-WITHOUT_TORCH = ["arguments", "initializations", "estimates", "exact", "bounds", "plotting", "verdicts", "widgets"]
+# Each module may import those on the levels below that it names; a permission that is not used is an error.
+LEVELS: list[dict[str, set[str]]] = [
+    {"arguments": set(), "tensors": set(), "progress": set(), "book.verdicts": {"arguments"}},
+    {
+        "architecture": {"arguments"},
+        "estimates": {"arguments"},
+        "randomness": {"arguments"},
+        "modules": {"tensors"},
+        "gaussians": {"arguments", "tensors"},
+        "perturbations": {"arguments", "tensors"},
+        "images.transformations": {"arguments", "tensors"},
+        "book.data": {"arguments"},
+    },
+    {"initializations": {"architecture", "arguments"}, "book.plotting": {"estimates"}},
+    {
+        "exact": {"architecture", "arguments", "initializations"},
+        "kernels": {"architecture", "initializations", "tensors"},
+        "models": {"architecture", "arguments", "initializations", "tensors"},
+        "images.attacks": {"arguments", "images.transformations", "modules", "perturbations", "tensors"},
+        "book.widgets": {"arguments", "book.plotting"},
+    },
+    {
+        "bounds": {"architecture", "arguments", "exact", "initializations"},
+        "stability": {
+            *("arguments", "estimates", "exact", "gaussians", "models", "modules", "perturbations", "tensors"),
+        },
+        "laziness": {"arguments", "kernels", "models", "tensors"},
+        "training": {"arguments", "initializations", "kernels", "models", "progress", "tensors"},
+        "lazy_limit": {
+            *("architecture", "arguments", "estimates", "exact", "gaussians", "initializations", "kernels", "tensors"),
+        },
+    },
+    {
+        "reports": {
+            "arguments",
+            "estimates",
+            "modules",
+            "perturbations",
+            "progress",
+            "randomness",
+            "stability",
+            "tensors",
+        },
+        "random_features": {"arguments", "models", "perturbations", "stability", "tensors"},
+        "phase_diagram": {
+            "architecture",
+            "arguments",
+            "initializations",
+            "models",
+            "randomness",
+            "tensors",
+            "training",
+        },
+        "images.classifiers": {
+            *("arguments", "images.attacks", "images.transformations", "progress", "tensors", "training"),
+        },
+        "book.experiments": {
+            *("architecture", "arguments", "book.data", "estimates", "exact", "initializations", "laziness"),
+            *("lazy_limit", "models", "randomness", "stability", "tensors", "training"),
+        },
+    },
+    {"book.results": {"book.experiments", "estimates"}},
+]
+MAY_IMPORT = {module: allowed for level in LEVELS for module, allowed in level.items()}
+WITHOUT_TORCH = [
+    *("architecture", "arguments", "initializations", "estimates", "exact", "bounds"),
+    *("book.plotting", "book.verdicts", "book.widgets"),
+]
+OF_THE_BOOK = {"matplotlib", "ipywidgets", "sklearn", "IPython", "PIL"}
+
+
+def name_of(path):
+    """Name of a module inside the package, such as images.attacks."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
 
 
 def imports_of(path):
@@ -55,13 +103,14 @@ def imports_of(path):
             names = [f"{node.module}.{alias.name}" for alias in node.names]
         else:
             continue
-        found |= {name.split(".")[1] for name in names if name.startswith("tutorial_lib.")}
+        inside = [name.split(".")[1:] for name in names if name.startswith("tutorial_lib.")]
+        found |= {".".join(parts[: 2 if parts[0] in ("images", "book") else 1]) for parts in inside}
     return found - {"__version__"}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
-def test_imports_follow_the_table(path):
-    assert imports_of(path) <= MAY_IMPORT[path.stem] | {"arguments"}
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_are_those_of_the_table(path):
+    assert imports_of(path) == MAY_IMPORT[name_of(path)]
 
 
 def test_every_form_of_import_is_seen(tmp_path):
@@ -69,31 +118,37 @@ def test_every_form_of_import_is_seen(tmp_path):
         "import tutorial_lib.book.data",
         "from tutorial_lib import exact",
         "from tutorial_lib.models import ReLUMLP",
+        "from tutorial_lib.images import attacks",
     ]
     file = tmp_path / "module.py"
     file.write_text("\n".join([*forms, "def f():\n    import tutorial_lib.bounds as b\n"]))
-    assert imports_of(file) == {"data", "exact", "models", "bounds"}
+    assert imports_of(file) == {"book.data", "exact", "models", "images.attacks", "bounds"}
 
 
-def test_the_table_has_no_circle():
-    levels = [
-        {"arguments", "verdicts"} | LEVEL_0,
-        LEVEL_1,
-        LEVEL_2,
-        LEVEL_3,
-        {"widgets", "experiments", "phase_diagram"},
-        {"results", "limit_rows"},
-    ]
+def test_imports_point_down():
     below = set()
-    for level in levels:
-        assert all(MAY_IMPORT[module] <= below for module in level)
-        below |= level
-    assert below == set(MAY_IMPORT)
+    for level in LEVELS:
+        # Within a level only the book's and the images' modules stand on each other.
+        assert all(allowed - set(level) <= below for allowed in level.values())
+        below |= set(level)
+    assert below == {name_of(path) for path in MODULES}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
-def test_modules_can_be_read_in_one_sitting(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 220
+def test_the_core_knows_neither_the_book_nor_images():
+    core = {module: allowed for module, allowed in MAY_IMPORT.items() if "." not in module}
+    assert not any("." in name for allowed in core.values() for name in allowed)
+
+
+def test_the_core_and_images_need_no_package_of_the_book():
+    for path in MODULES:
+        if not name_of(path).startswith("book."):
+            roots = {
+                (node.module if isinstance(node, ast.ImportFrom) else alias.name).split(".")[0]
+                for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+                if isinstance(node, ast.Import | ast.ImportFrom)
+                for alias in node.names
+            }
+            assert not roots & OF_THE_BOOK, path
 
 
 def run_python(program):
@@ -128,19 +183,18 @@ def global_state():
     ]
 
 
-def test_global_random_state_and_settings_are_left_alone(as_a_reader, generator):  # noqa: ARG001
-    from tutorial_lib import initializations, models, perturbations, randomness, stability
-    from tutorial_lib.book import data
-
-    before = global_state()
-    x = data.load(num_train=5, num_test=2).train_x
-    sizes = {"input_dim": 64, "width": 6, "depth": 3, "output_dim": 2}
-    model = models.ReLUMLP(
-        initializations.he(input_dim=64, width=6), **sizes, generator=randomness.random_stream(3, "weights")
-    )
-    perturbations.uniform_in_ball(x, radius=0.1, generator=generator)
-    stability.perturbation_stability(model, x)
-    stability.perturbation_stability(model, x, generator=generator)
-    stability.perturbation_stability(torch.nn.Sequential(model), x)
-    stability.sampled_perturbation_stability(model, x, radius=0.1, num_samples=2, generator=generator)
-    assert global_state() == before
+def test_public_names_are_those_of_the_table_and_load_one_by_one():
+    # The table, the imports for type checkers and the modules agree; a formula loads no torch.
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    for_checkers = {alias.name: node.module for node in block.body for alias in node.names}
+    assert for_checkers == {name: f"tutorial_lib.{module}" for name, module in tutorial_lib._MODULE_OF.items()}
+    assert sorted(tutorial_lib.__all__) == sorted(for_checkers)
+    for name in tutorial_lib.__all__:
+        assert getattr(tutorial_lib, name).__module__ == for_checkers[name]
+    assert set(tutorial_lib.__all__) <= set(dir(tutorial_lib))
+    with pytest.raises(AttributeError, match="module 'tutorial_lib' has no attribute 'robustness'"):
+        tutorial_lib.robustness  # noqa: B018
+    names = "Architecture, he, initial_perturbation_stability, lazy_rate, Estimate"
+    program = f"import sys; from tutorial_lib import {names}; print('torch' in sys.modules)"
+    assert run_python(program) == "False"

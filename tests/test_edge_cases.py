@@ -373,8 +373,7 @@ CALLS: dict[str, Callable[[], tuple[Callable[..., object], dict[str, object]]]] 
     ),
 }
 CHANGES_ITS_MODEL = {"train", "initialize_", "train_classifier"}
-# What may be left out, or None, without an error.
-OPTIONAL_TENSORS = {"means", "labels"}
+FUNCTIONS = {"measure", "objective", "initialization"}
 NUMBERS = {
     "None": None, "text": "3", "nan": nan, "inf": inf, "minus inf": -inf, "zero": 0, "minus one": -1, "a half": 0.5,
     "huge": 10**30, "tiny": 1e-300, "True": True, "complex": 1j, "numpy integer": np.int64(2), "numpy byte": np.int8(3),
@@ -412,7 +411,7 @@ def tensors_like(good: torch.Tensor) -> dict[str, object]:
     }
 
 
-def edge_cases(name: str, good: object) -> dict[str, object]:
+def edge_cases(good: object) -> dict[str, object]:
     """Return what an argument is replaced by."""
     if isinstance(good, torch.Tensor):
         return tensors_like(good)
@@ -423,14 +422,15 @@ CASES = [
     pytest.param(call, argument, case, id=f"{call}-{argument}-{case}")
     for call, make in CALLS.items()
     for argument, good in make()[1].items()
-    for case in edge_cases(argument, good)
+    for case in edge_cases(good)
+    if not (case == "module" and argument in FUNCTIONS)  # a module can be called
 ]
 
 
 def snapshot(arguments: Iterable[object], *, with_models: bool) -> list[object]:
     """Return everything that a call could change and must not."""
-    found: list[object] = [torch.get_rng_state().tolist(), random.getstate()]
-    found += [torch.is_grad_enabled(), torch.get_default_dtype(), np.random.get_state()[1].tolist()]  # noqa: NPY002
+    found: list[object] = [torch.get_rng_state().numpy().tobytes(), random.getstate()]
+    found += [torch.is_grad_enabled(), torch.get_default_dtype(), np.random.get_state()[1].tobytes()]  # noqa: NPY002
     for value in arguments:
         if isinstance(value, nn.Module):
             found.append([part.training for part in value.modules()])
@@ -451,6 +451,8 @@ def is_finite(result: object) -> bool:
         return bool(torch.isfinite(result).all()) if result.is_floating_point() else True
     if isinstance(result, estimates.Estimate):
         return isfinite(result.mean)
+    if isinstance(result, training.TrainingRecord):
+        return bool((result.diverged_at >= 0).any()) or all(map(is_finite, result.rows))
     if isinstance(result, dict):
         return all(map(is_finite, result.values()))
     if isinstance(result, list | tuple):
@@ -464,25 +466,44 @@ def is_finite(result: object) -> bool:
 
 # Rates and laws are infinite where they exceed the largest float: documented.
 MAY_BE_INFINITE = {"initial_perturbation_stability", "initial_mean_square_gradient", "initial_stability_bound"}
-# What the message of a refusal may call an argument instead of its name.
-ALSO_CALLED = {
-    "networks": ("x", "model"), "data": ("x", "labels", "model", "batches"), "images": ("model", "classes", "targets", "mask", "objective"),
-    "architecture": ("stds",), "factor": ("learning_rate",), "train_x": ("train_y", "inputs", "learning_rate", "x", "test_x"),
-    "test_x": ("inputs", "test_y"), "train_y": ("y",), "num_steps": ("steps",), "points": ("gamma",), "initial": ("model",),
-    "trained": ("model", "initial"), "model": ("x", "classes", "labels", "outputs"), "inputs_b": ("inputs_a",), "x": ("inputs", "y", "directions", "learning_rate", "diverged"),
-    "inner": ("outer",), "y": ("labels", "learning_rate", "diverged"), "weights": ("weight",), "numerators": ("denominators", "draws"),
-    "denominators": ("draws",), "orientations": ("amplitudes",), "directions": ("x", "outer"), "variances": ("means",),
-    "means": ("covariances", "variances"), "objective": ("images",), "within": ("images", "radius"), "gamma": ("stds", "first", "last"),
-    "gamma_prime": ("stds", "first", "last"), "values": ("sizes",), "ball": ("within",), "learning_rate": ("diverged",),
-    "initialization": ("scheme",), "scheme": ("name",), "test_y": ("labels",), "shifts": ("angles",), "record_at": ("step",),
-}  # fmt: skip
+# What the message of a refusal may call an argument instead of its name: the one it does not fit, or a part of it.
+ALSO_CALLED: dict[str, tuple[str, ...]] = {
+    "architecture": ("stds",),
+    "data": ("x", "labels", "model"),
+    "denominators": ("draws",),
+    "directions": ("x", "outer"),
+    "factor": ("learning_rate",),
+    "gamma": ("first", "last"),
+    "gamma_prime": ("first", "last"),
+    "images": ("model", "classes", "targets", "angles"),
+    "initial": ("model", "trained"),
+    "inner": ("outer",),
+    "inputs_a": ("inputs_b",),
+    "learning_rate": ("diverged",),
+    "means": ("covariances",),
+    "model": ("classes", "labels", "x"),
+    "networks": ("model", "x"),
+    "numerators": ("draws",),
+    "objective": ("images",),
+    "orientations": ("amplitudes",),
+    "output_divisor": ("learning_rate", "x"),
+    "reference": ("stds",),
+    "test_x": ("test_y", "inputs"),
+    "train_x": ("train_y", "x", "inputs", "learning_rate"),
+    "trained": ("model", "initial"),
+    "values": ("sizes",),
+    "variances": ("means",),
+    "weights": ("weight",),
+    "x": ("y", "inputs", "directions", "learning_rate"),
+    "y": ("learning_rate",),
+}
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize(("call", "argument", "case"), CASES)
 def test_a_right_number_or_a_clear_refusal(as_a_reader, call, argument, case):  # noqa: ARG001
     function, arguments = CALLS[call]()
-    arguments = arguments | {argument: edge_cases(argument, arguments[argument])[case]}
+    arguments = arguments | {argument: edge_cases(arguments[argument])[case]}
     with_models = call not in CHANGES_ITS_MODEL
     before = snapshot(arguments.values(), with_models=with_models)
     try:

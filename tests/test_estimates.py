@@ -104,13 +104,11 @@ def test_the_error_of_a_difference_adds_the_errors_in_squares():
     assert Estimate(2.0, 3.0, 12) - Estimate(5.0, 4.0, 7) == Estimate(-3.0, 5.0, 7)
 
 
-@pytest.mark.xfail(strict=True, reason="the power of ten of infinity is asked for")
 @pytest.mark.parametrize("estimate", [Estimate(inf, 0.1, 3), Estimate(-inf, nan, 1)])
 def test_an_infinite_mean_can_be_printed(estimate):
     assert "inf" in str(estimate)
 
 
-@pytest.mark.xfail(strict=True, reason="float() reads digits, so texts of digits pass for numbers")
 @pytest.mark.parametrize("draws", ["123", ["1.5", "2"]])
 @pytest.mark.usefixtures("as_a_reader")
 def test_texts_of_digits_are_no_draws(draws):
@@ -128,7 +126,6 @@ def test_less_a_number_the_error_stays_and_over_a_number_it_is_divided():
     assert ((one - 1.0).mean, (one / 2).mean) == (2.0, 1.5)
 
 
-@pytest.mark.xfail(strict=True, reason="squares of errors leave the range of floats")
 @pytest.mark.parametrize("size", [1e-170, 1e170])
 def test_a_quotient_keeps_its_error_at_every_size(size):
     assert isclose((Estimate(2 * size, 0.3 * size, 5) / 2).standard_error, 0.15 * size)

@@ -347,18 +347,10 @@ def test_settings_that_make_no_sense_are_refused(as_a_reader, wrong, message, ge
         predicted_perturbation_stability(*arrays, **settings)
 
 
-@pytest.mark.xfail(strict=True, raises=ZeroDivisionError, reason="the kernel 0 is let through")
 @pytest.mark.parametrize("stds", [LayerStds(0.0, 0.0, 0.0), LayerStds(0.5, 0.0, 0.0)])
 def test_weights_that_make_the_kernel_0_are_refused(stds, generator):
     with pytest.raises(ValueError, match="stds"):
-        LazyLimit(*data(generator), stds, SHAPE).stable_learning_rate()
-
-
-@pytest.mark.xfail(strict=True, reason="0 over 0 where the output is 0 for sure")
-def test_an_output_that_is_0_for_sure_is_not_accurate(generator):
-    limit = LazyLimit(*data(generator), LayerStds(0.0, 0.0, 0.0), SHAPE)
-    settings = {"learning_rate": 0.1, "num_steps": 3}
-    assert limit.accuracy(normal(generator, 3, 4), torch.ones(3).double(), **settings) == 0
+        LazyLimit(*data(generator), stds, SHAPE)
 
 
 def test_a_fraction_of_a_step_is_refused(as_a_reader, generator):  # noqa: ARG001

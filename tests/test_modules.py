@@ -147,7 +147,7 @@ def test_the_part_in_training_mode_is_named():
     model = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.ReLU(), nn.Dropout())).eval()
     require_eval_mode(model)
     model[1][1].train()
-    with pytest.raises(ValueError, match=r"in training mode: '1\.1'$"):
+    with pytest.raises(ValueError, match=r"in training mode: 1\.1 \(Dropout\)$"):
         require_eval_mode(model)
 
 

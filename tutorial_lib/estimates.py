@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from math import floor, hypot, isfinite, log10, nan, sqrt
 
 import numpy as np
@@ -41,6 +42,7 @@ class Estimate:
 
     def z_score(self, value: float) -> float:
         """Return how many standard errors the mean lies above ``value`` (negative: below)."""
+        require_number(value=value)
         if self.standard_error == 0:
             raise ValueError("z_score needs a standard_error > 0, got 0: all draws are equal")
         return (self.mean - value) / self.standard_error
@@ -64,7 +66,7 @@ class Estimate:
         if other.mean == 0:
             raise ValueError("the estimate divided by must have a mean other than 0")
         quotient = self.mean / other.mean
-        error = sqrt(self.standard_error**2 + (quotient * other.standard_error) ** 2) / abs(other.mean)
+        error = hypot(self.standard_error, quotient * other.standard_error) / abs(other.mean)
         return Estimate(quotient, error, min(self.num_draws, other.num_draws))
 
     def __str__(self) -> str:
@@ -72,21 +74,25 @@ class Estimate:
 
         Far from 1 with a common power of ten: ``(1.20 ± 0.15)e-07 (n = 8)``.
         """
-        size = max(abs(self.mean), self.standard_error if isfinite(self.standard_error) else 0.0)
-        power = floor(log10(size)) if size > 0 else 0
+        sizes = [abs(value) for value in (self.mean, self.standard_error) if isfinite(value) and value != 0]
+        power = floor(log10(max(sizes))) if sizes else 0
         power = 0 if -4 <= power < 6 else power
         digits = 4
         if isfinite(self.standard_error) and self.standard_error > 0:
             digits = max(0, 1 - floor(log10(self.standard_error)) + power)
-        mean, error = (f"{value / 10.0**power:.{digits}f}" for value in (self.mean, self.standard_error))
-        value = f"{mean} ± {error}" if power == 0 else f"({mean} ± {error})e{power:+03d}"
-        return f"{value} (n = {self.num_draws})"
+        if power == 0:
+            return f"{self.mean:.{digits}f} ± {self.standard_error:.{digits}f} (n = {self.num_draws})"
+        # By decimals: no float is ten to the power of 320.
+        mean, error = (f"{Decimal(value).scaleb(-power):.{digits}f}" for value in (self.mean, self.standard_error))
+        return f"({mean} ± {error.lower()})e{power:+03d} (n = {self.num_draws})"
 
 
 def _numbers(draws: Iterable[float]) -> npt.NDArray[np.float64]:
-    if not isinstance(draws, Iterable):
+    if not isinstance(draws, Iterable) or getattr(draws, "ndim", 1) == 0:
         raise TypeError(f"draws must be numbers, got {draws!r}")
     items = list(draws)  # what goes wrong while they are made is no business of ours
+    if any(isinstance(item, str | bytes) for item in items):
+        raise TypeError(f"draws must be numbers, got {items[:3]!r}")
     try:
         return np.array([float(item) for item in items])
     except (TypeError, ValueError, RuntimeError) as error:
@@ -115,7 +121,12 @@ def log_log_slopes(sizes: Sequence[float], values: npt.ArrayLike) -> npt.NDArray
     the last axis, the first ones of all sizes give one slope, the second ones another: these
     slopes are independent draws, fit for ``Estimate.from_draws``.
     """
-    table = np.asarray(values, dtype=np.float64)
+    if np.ndim(sizes) != 1 or np.iscomplexobj(sizes) or np.iscomplexobj(values):
+        raise TypeError(f"sizes must be a list of numbers, and values real, got sizes {sizes!r}")
+    try:
+        table = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"values must be numbers, got {values!r}") from error
     if len(sizes) < 2 or table.shape[:1] != (len(sizes),):
         raise ValueError(
             f"values must have one entry for each of 2 or more sizes, got {table.shape}, {len(sizes)} sizes"

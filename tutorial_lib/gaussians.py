@@ -24,8 +24,10 @@ def mean_gaussian_length(
     error below 2e-7. All zero gives 0.
     """
     require_finite(variances=variances)
-    if variances.ndim == 0 or variances.shape[-1] == 0 or not bool((variances >= 0).all()):
-        raise ValueError(f"variances must be >= 0 along one axis or more, got shape {tuple(variances.shape)}")
+    if variances.ndim == 0 or variances.numel() == 0:
+        raise ValueError(f"variances must have shape (..., axes) and not be empty, got {tuple(variances.shape)}")
+    if not bool((variances >= 0).all()):
+        raise ValueError(f"variances must be >= 0, got {float(variances.min()):g}")
     if means is not None:
         require_finite(means=means)
         require_shape(variances.shape, means=means.shape)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tutorial_lib.architecture import Architecture, require_architecture
 from tutorial_lib.initializations import LayerStds, require_stds
-from tutorial_lib.tensors import require_floating_point, require_like, require_rows
+from tutorial_lib.tensors import require_finite, require_like, require_rows
 
 
 def require_kernel_inputs(inputs_a: Tensor, inputs_b: Tensor) -> None:
@@ -36,7 +36,7 @@ def kernel_profiles(
 
     Both kernels are homogeneous of degree one in each input, so this is all there is to know.
     """
-    require_floating_point(cosines=cosines)
+    require_finite(cosines=cosines)
     require_stds(stds)
     require_architecture(architecture)
     # Cosines this close to 1 differ from it by rounding; arccos would turn that into its square root.

@@ -66,7 +66,7 @@ def empirical_tangent_kernel(
 
 def _layers_and_signals(model: ReLUMLP, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
     weights = [weight.detach() for weight in model.weights]
-    layers = layer_inputs(weights, x)
+    layers = layer_inputs(weights, x.detach())
     last = torch.full_like(layers[-1][..., :1], 1 / model.output_divisor)
     hidden = backward_signals(weights[:-1], layers[1:], last @ weights[-1])
     return layers, [last, *hidden][::-1]
@@ -105,6 +105,8 @@ def linearized_outputs(
     """
     require_positive(learning_rate=learning_rate)
     require_at_least(0, num_steps=num_steps)
+    require_network(initial, output_dim=1)
+    require_inputs(initial, train_x=train_x, x=x)
     kernel = empirical_tangent_kernel(initial, train_x, train_x)
     require_finite(train_y=train_y)
     require_shape([len(train_x)], train_y=train_y.shape)

@@ -51,6 +51,8 @@ class LazyLimit:
         self.stds, self.architecture = stds, architecture
         lengths, cosines = lengths_and_cosines(self.train_x, self.train_x)
         self.nngp, tangent = (lengths * profile for profile in self._profiles(cosines))
+        if not bool((tangent != 0).any()):
+            raise ValueError(f"stds must give a tangent kernel other than 0, got {stds}")
         self.eigenvalues, self.modes = torch.linalg.eigh(tangent)
 
     def _profiles(self, cosines: Float[Tensor, "..."]) -> tuple[Float[Tensor, "..."], Float[Tensor, "..."]]:

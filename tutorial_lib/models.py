@@ -5,7 +5,7 @@ forward through the layers, ``backward_signals`` back.
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import final
 
 import torch
@@ -93,15 +93,15 @@ class ReLUMLP(nn.Module):
         self.eval()  # there is nothing to switch off, and whoever asks for eval mode need not be told
 
     @classmethod
-    def from_weights(
-        cls, weights: Sequence[Float[Tensor, "*networks rows columns"]], *, output_divisor: float = 1.0
-    ) -> "ReLUMLP":
+    def from_weights(cls, weights: Iterable[Tensor], *, output_divisor: float = 1.0) -> "ReLUMLP":
         """Return the network, or the ensemble, with copies of these weight matrices, from the first to the last.
 
         Their shapes are those that ``Architecture`` describes, behind a leading axis of networks for an
         ensemble; dtype and device stay.
         """
         require_positive(output_divisor=output_divisor)
+        if isinstance(weights, Tensor) or not isinstance(weights, Iterable):
+            raise TypeError(f"weights must be a sequence of matrices, got {type(weights).__name__}")
         weights = list(weights)
         require_finite(**{f"weights[{place}]": weight for place, weight in enumerate(weights)})
         _require_consecutive(weights)
@@ -223,6 +223,7 @@ def antisymmetric(inner: Float[Tensor, "*networks half input_dim"], outer: Float
     makes an ensemble. The tangent kernel is twice that of the neurons given, so training still moves f.
     """
     require_finite(inner=inner, outer=outer)
+    require_like(inner, outer=outer)
     if inner.ndim not in (2, 3) or inner.shape[:-1] != outer.shape:
         raise ValueError(
             f"inner and outer must have shapes (..., half, input_dim) and (..., half), at most one axis in front, "

@@ -22,9 +22,10 @@ def require_eval_mode(model: nn.Module) -> None:
     """Raise unless ``model`` is a module all of whose parts are in eval mode."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
-    training = [name or type(model).__name__ for name, part in model.named_modules() if part.training]
+    training = [f"{name or 'model'} ({type(part).__name__})" for name, part in model.named_modules() if part.training]
     if training:
-        raise ValueError(f"model must be in eval mode, call model.eval() first; in training mode: {training[0]!r}")
+        # The last one is no container of the others, and often the one that matters.
+        raise ValueError(f"model must be in eval mode, call model.eval() first; in training mode: {training[-1]}")
 
 
 @contextmanager

@@ -37,5 +37,5 @@ def uniform_in_ball(
     directions = uniform_on_sphere(like, generator=generator)
     levels = torch.rand(len(like), generator=generator, device=generator.device, dtype=torch.float64)
     # The volume inside radius r grows like r^dim, hence the dim-th root.
-    lengths = radius * levels ** (1 / like[0].numel())
+    lengths = float(radius) * levels ** (1 / like[0].numel())
     return directions * lengths.reshape(-1, *(1,) * (like.ndim - 1)).to(like)

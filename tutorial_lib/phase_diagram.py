@@ -6,14 +6,14 @@ and that of the inputs w_k beta_2, the reverse of the talk; here they are ``last
 
 from collections.abc import Sequence
 from copy import deepcopy
-from math import log
+from math import inf, log
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
 from tutorial_lib.architecture import Architecture, require_architecture
-from tutorial_lib.arguments import require_at_least, require_number, require_shape
+from tutorial_lib.arguments import require_at_least, require_callable, require_number, require_shape
 from tutorial_lib.initializations import Initialization, LayerStds
 from tutorial_lib.models import ReLUMLP, require_network
 from tutorial_lib.randomness import random_stream
@@ -30,7 +30,9 @@ def stds_at(gamma: float, gamma_prime: float, *, width: int) -> LayerStds:
     """
     require_at_least(2, width=width)
     require_number(gamma=gamma, gamma_prime=gamma_prime)
-    last, first = (int(width) ** (-(gamma + sign * gamma_prime) / 2) for sign in (1, -1))
+    powers = [-(float(gamma) + sign * float(gamma_prime)) / 2 for sign in (1, -1)]
+    # Beyond the largest float: LayerStds refuses infinity in words.
+    last, first = (int(width) ** power if power * log(width) < 709 else inf for power in powers)
     return LayerStds(first=first, hidden=0.0, last=last)
 
 
@@ -47,6 +49,8 @@ def networks_at(
     All points share the same Gaussians, so they differ by their standard deviations alone.
     """
     require_architecture(architecture, depth=2)
+    if not isinstance(points, Sequence) or not all(isinstance(point, Sequence) and len(point) == 2 for point in points):
+        raise TypeError(f"points must be pairs (gamma, gamma'), got {points!r}")
     if len(points) == 0:
         raise ValueError("points must hold at least one pair (gamma, gamma'), got none")
     stds = [stds_at(gamma, gamma_prime, width=architecture.width) for gamma, gamma_prime in points]
@@ -78,6 +82,7 @@ def trained_on_plane(
     diverged.
     """
     require_rows(x=x)
+    x = x.detach()
     require_at_least(1, num_steps=num_steps)
     shape = Architecture(input_dim=x.shape[1], width=width, depth=2)
     generator = random_stream(seed, f"plane of width {width}")
@@ -99,6 +104,7 @@ def exponents(initialization: Initialization, *, input_dim: int, output_exponent
     """
     widths = 10**3, 10**6
     require_number(output_exponent=output_exponent)
+    require_callable(initialization=initialization)
     shape = Architecture(input_dim=input_dim, width=widths[0], depth=2)
     small, large = (initialization(shape.replace(width=width)) for width in widths)
     decades = log(widths[1] / widths[0])

@@ -32,6 +32,7 @@ def random_directions(*, num_features: int, input_dim: int, generator: Generator
 def feature_network(directions: Float[Tensor, "features dim"], outer: Float[Tensor, " features"]) -> ReLUMLP:
     """Return f as a network of depth 2: input weights ``directions``, output weights ``outer`` over sqrt(k)."""
     require_finite(directions=directions, outer=outer)
+    require_like(directions, outer=outer)
     if directions.ndim != 2 or len(directions) == 0 or outer.shape != directions.shape[:1]:
         shapes = f"{tuple(directions.shape)} and {tuple(outer.shape)}"
         raise ValueError(f"directions and outer must have shapes (features, dim) and (features,), got {shapes}")
@@ -69,7 +70,7 @@ def attacked_losses(
     _require_data(model.weights[0].detach(), x, y)
     require_not_negative(radius=radius)
     gradients = input_jacobians(model, x).squeeze(-2).norm(dim=-1)
-    losses: Tensor = ((model(x).detach() - y).abs() + radius * gradients).square()
+    losses: Tensor = ((model(x).detach() - y).abs() + float(radius) * gradients).square()
     return losses
 
 
@@ -95,6 +96,7 @@ def adversarial_fit(
     _require_data(directions, x, y)
     require_not_negative(radius=radius)
     require_positive(ridge=ridge)
+    radius, ridge = float(radius), float(ridge)
     require_at_least(1, num_steps=num_steps)
     dtype, directions, x, y = x.dtype, directions.double(), x.double(), y.double()
     features, slopes = _features(directions, x)

@@ -218,6 +218,7 @@ class _Block:
 def _blocks(model: nn.Module, data: Batches, labels: Tensor | None) -> Iterator[_Block]:
     """Check each batch, then yield a few of its rows at a time."""
     for x, y in progress(_pairs(data, labels), "measuring"):
+        require_finite(x=x)
         x = x.to(_device_of(model))
         function = DifferentiableModule(model, x)
         exact = function.output_dim <= EXACT_OUTPUTS
@@ -248,8 +249,9 @@ def _pairs(data: Batches, labels: Tensor | None) -> Iterator[tuple[Tensor, Tenso
             kinds = ", ".join(type(part).__name__ for part in parts)
             raise TypeError(f"data must give tensors, or pairs of inputs and labels, got a batch of {kinds}")
         x, y = pair
-        if y is not None and (y.ndim == 0 or len(y) != len(x)):
-            raise ValueError(f"labels must be one for each of {len(x)} inputs, got shape {tuple(y.shape)}")
+        if x.ndim == 0 or (y is not None and (y.ndim == 0 or len(y) != len(x) or y.is_meta)):
+            shapes = f"{tuple(x.shape)} and {None if y is None else tuple(y.shape)}"
+            raise ValueError(f"data must give inputs x and one of the labels for each of them, got shapes {shapes}")
         yield x, y
 
 
@@ -306,10 +308,10 @@ def _altered(block: _Block, radius: float | None, stream: Generator) -> PerInput
     (first, second), (answers, seconds) = (part.unbind(dim=1) for part in scores.topk(2, dim=1))
     found: PerInput = {"lead": (first - second).double()}
     if radius is not None:
-        delta = uniform_in_ball(block.x, radius=radius, generator=stream)
+        delta = uniform_in_ball(block.x, radius=float(radius), generator=stream)
         moved = scores + _scores(block.changes(delta))
         found["random"] = (moved.argmax(dim=1) != answers).double()
-        found["chosen"] = (_first_order_distances(block, scores, answers, seconds) <= radius).double()
+        found["chosen"] = (_first_order_distances(block, scores, answers, seconds) <= float(radius)).double()
     return found
 
 

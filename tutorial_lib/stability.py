@@ -116,6 +116,8 @@ def _mean_over_draws(
     model: nn.Module | Iterable[nn.Module], per_input: Callable[[nn.Module], Float[Tensor, "*networks batch"]]
 ) -> Estimate:
     """Average over inputs, then over networks if there are several; a single network's draws are its inputs."""
+    if isinstance(model, Tensor):
+        raise TypeError("model must be a torch.nn.Module, got a tensor")
     if isinstance(model, Iterable) and not isinstance(model, nn.Sequential):
         return Estimate.from_draws(per_input(member).mean().item() for member in model)
     values = per_input(model)
@@ -213,4 +215,4 @@ def sampled_perturbation_stability(
         delta = uniform_in_ball(x.detach(), radius=radius, generator=generator)
         total += function.changes(x.detach(), delta).double().norm(dim=1)
     _require_finite_derivatives(total)
-    return Estimate.from_draws((total / (num_samples * radius)).tolist())
+    return Estimate.from_draws((total / (num_samples * float(radius))).tolist())

@@ -14,6 +14,8 @@ def require_floating_point(**tensors: Tensor) -> None:
             raise TypeError(f"{name} must be a tensor of float32 or float64, got {type(value).__name__}")
         if value.dtype not in (torch.float32, torch.float64):
             raise TypeError(f"{name} must hold floating-point numbers, float32 or float64, got {value.dtype}")
+        if value.is_meta:
+            raise ValueError(f"{name} must hold numbers, got a tensor on the device meta, which has none")
 
 
 def require_finite(**tensors: Tensor) -> None:

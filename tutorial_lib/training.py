@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
 
-from tutorial_lib.arguments import require_at_least, require_positive
-from tutorial_lib.initializations import LayerStds
+from tutorial_lib.arguments import require_at_least, require_callable, require_positive
+from tutorial_lib.initializations import LayerStds, require_stds
 from tutorial_lib.kernels import tangent_kernel
 from tutorial_lib.models import ReLUMLP, backward_signals, layer_inputs, mask_, require_inputs, require_network
 from tutorial_lib.progress import progress
@@ -102,7 +102,7 @@ def _batches(num_rows: int, batch_size: int | None, generator: Generator | None)
 
 
 def _require_labels(networks: ReLUMLP, x: Tensor, y: Tensor) -> None:
-    if not isinstance(y, Tensor) or y.is_complex() or y.dtype == torch.bool:
+    if not isinstance(y, Tensor) or y.is_complex() or y.dtype == torch.bool or y.is_meta:
         kind = y.dtype if isinstance(y, Tensor) else type(y).__name__
         raise TypeError(f"y must be a tensor of real numbers, got {kind}")
     column = (len(x), networks.output_dim)
@@ -115,6 +115,7 @@ def _require_labels(networks: ReLUMLP, x: Tensor, y: Tensor) -> None:
 def _rates(learning_rate: float | Tensor, num_networks: int, like: Tensor) -> Float[Tensor, " networks"]:
     if not isinstance(learning_rate, Tensor):
         require_positive(learning_rate=learning_rate)
+        learning_rate = float(learning_rate)
     rates = torch.as_tensor(learning_rate, dtype=like.dtype, device=like.device)
     if rates.shape not in ((), (num_networks,)) or not bool((torch.isfinite(rates) & (rates > 0)).all()):
         raise ValueError(f"learning_rate must be one number or {num_networks}, finite and > 0, got {rates.tolist()}")
@@ -150,16 +151,19 @@ def train(
     target = -inf
     if target_loss is not None:
         require_positive(target_loss=target_loss)
-        target = target_loss
+        target = float(target_loss)
     if batch_size is not None:
         require_at_least(1, batch_size=batch_size)
         require_generator(generator)
-    if not isinstance(record_at, Collection) or isinstance(record_at, str):
+    if not isinstance(record_at, Collection) or isinstance(record_at, str | Tensor):
         raise TypeError(f"record_at must be a collection of steps, got {record_at!r}")
     for step in record_at:
         require_at_least(0, record_at=step)
+    if measure is not None:
+        require_callable(measure=measure)
     _require_trainable(networks, x=x)
     _require_labels(networks, x, y)
+    x, y = x.detach(), y.detach()
     weights = _ensemble_weights(networks)
     rates = _rates(learning_rate, len(weights[0]), x)
     y = y.reshape(len(x), -1).to(x)
@@ -204,12 +208,15 @@ def stable_learning_rate(
     factor 2 the linearized dynamics converge.
     """
     require_positive(factor=factor)
+    require_stds(reference)
     own = largest_kernel_eigenvalues(networks, x)
-    limit = tangent_kernel(x.double(), x.double(), reference, networks.architecture.replace(output_dim=1))
+    limit = tangent_kernel(
+        x.detach().double(), x.detach().double(), reference, networks.architecture.replace(output_dim=1)
+    )
     largest = torch.maximum(own, torch.linalg.eigvalsh(limit)[-1] / networks.output_divisor**2)
     if not bool((largest > 0).all()):
         raise ValueError(f"networks must not all be 0 where reference is 0 too, got reference {reference}")
-    return (factor * len(x) / largest).to(x.dtype)
+    return (float(factor) * len(x) / largest).to(x.dtype)
 
 
 def largest_kernel_eigenvalues(
@@ -217,11 +224,12 @@ def largest_kernel_eigenvalues(
 ) -> Float[Tensor, " networks"]:
     """Return the largest eigenvalue of each network's tangent kernel over rows and outputs, by power iteration.
 
-    0 for a dead network. Twelve iterations give three digits on the data of the book, whose kernels have one
+    0 for a dead network. Twelve iterations are within one percent on the data of the book, whose kernels have one
     eigenvalue far above the others.
     """
     require_at_least(1, num_iterations=num_iterations)
     _require_trainable(networks, x=x)
+    x = x.detach()
     weights = _ensemble_weights(networks)
     layers = _layers(weights, x)
     vector = torch.ones_like(layers[-1] @ weights[-1].mT)

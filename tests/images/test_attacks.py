@@ -335,7 +335,6 @@ def test_a_model_in_training_mode_is_refused_and_left_as_it_is(part):
     assert torch.equal(torch.get_rng_state(), state)
 
 
-@pytest.mark.xfail(strict=True, reason="untargeted and targeted look at the mode only when the objective is made")
 def test_a_model_that_is_put_in_training_mode_later_is_refused():
     model, images, classes = with_normalization().eval(), random_images(), torch.zeros(6, dtype=torch.long)
     objective = untargeted(model, classes)

@@ -122,6 +122,8 @@ def trained_rows(
     ``DivergedError`` if a network diverged: its numbers are in no mean.
     """
     _require_steps(record_at)
+    if split.train_y.ndim == 2 and split.train_y.shape[1] == 1:
+        raise ValueError(f"split.train_y must be one label per row without an axis, got {tuple(split.train_y.shape)}")
     require_finite(**{f"split.{name}": values for name, values in split._asdict().items()})
     if batch_size is not None and target_loss is not None:
         raise ValueError(f"target_loss needs the loss on all rows at each step, so no batch_size, got {batch_size}")

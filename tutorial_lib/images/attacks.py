@@ -13,7 +13,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from tutorial_lib.arguments import require_at_least, require_positive, require_shape
+from tutorial_lib.arguments import (
+    require_at_least,
+    require_callable,
+    require_instance,
+    require_positive,
+    require_shape,
+)
 from tutorial_lib.images.transformations import Transformations, require_images
 from tutorial_lib.modules import require_eval_mode
 from tutorial_lib.perturbations import uniform_in_ball
@@ -27,7 +33,7 @@ Images = Float[Tensor, "batch channels height width"]
 def untargeted(model: nn.Module, classes: Int[Tensor, " batch"]) -> Objective:
     """Return the objective of an untargeted attack: the cross entropy of the right classes.
 
-    The model must be in eval mode, here and below: a forward pass in training mode changes it.
+    The model must be in eval mode, here and in the attack: a forward pass in training mode changes it.
     """
     require_eval_mode(model)
     return lambda images: _cross_entropies(model, images, "classes", classes)
@@ -40,20 +46,31 @@ def targeted(model: nn.Module, targets: Int[Tensor, " batch"]) -> Objective:
 
 
 def _cross_entropies(model: nn.Module, images: Tensor, name: str, classes: Tensor) -> Tensor:
-    require_shape([len(images)], **{name: classes.shape})
-    scores = model(images)
-    _require_classes(scores, **{name: classes})
+    require_eval_mode(model)
+    scores = scores_of(model, images)
+    require_classes(scores, **{name: classes})
     return cross_entropy(scores, classes, reduction="none")
 
 
-def _require_classes(scores: Tensor, **classes: Tensor) -> None:
+def scores_of(model: nn.Module, images: Images) -> Float[Tensor, "..."]:
+    """Return what a classifier answers; raise where it cannot, or gives no row of scores per image."""
+    try:
+        scores = model(images)
+    except RuntimeError as error:
+        raise ValueError(f"model fails on images of shape {tuple(images.shape)}, {images.dtype}: {error}") from error
+    if not isinstance(scores, Tensor) or scores.ndim != 2 or len(scores) != len(images):
+        got = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+        raise ValueError(f"model must give one row of scores per image, got {got} for {len(images)} images")
+    return scores
+
+
+def require_classes(scores: Float[Tensor, "..."], **classes: Tensor) -> None:
     """Raise unless the named classes are numbers of columns of the scores, one per row."""
     for name, values in classes.items():
-        if values.dtype != torch.int64:
-            raise TypeError(f"{name} must be class numbers, torch.int64, got {values.dtype}")
-        if scores.ndim != 2 or len(scores) != len(values):
-            shapes = f"{tuple(scores.shape)} for {len(values)} images"
-            raise ValueError(f"model must give one row of scores per image, got shape {shapes}")
+        if not isinstance(values, Tensor) or values.dtype != torch.int64 or values.is_meta:
+            kind = f"{values.dtype} on {values.device}" if isinstance(values, Tensor) else repr(values)
+            raise TypeError(f"{name} must be a tensor of class numbers, torch.int64, got {kind}")
+        require_shape([len(scores)], **{name: values.shape})
         if bool(((values < 0) | (values >= scores.shape[1])).any()):
             extremes = f"{int(values.min())} to {int(values.max())}"
             raise ValueError(f"{name} must be from 0 to {scores.shape[1] - 1}, got {extremes}")
@@ -67,6 +84,9 @@ def expected(
     Each image gets ``num_transformations`` of its own; gradient ascent on it is stochastic.
     """
     require_at_least(1, num_transformations=num_transformations)
+    require_callable(objective=objective)
+    require_instance(Transformations, transformations=transformations)
+    require_generator(generator)
 
     def mean(images: Tensor) -> Tensor:
         values = [objective(transformations.sample(images, generator=generator)) for _ in range(num_transformations)]
@@ -141,6 +161,13 @@ class Masked:
     ball: LinfBall | L2Ball
     mask: Bool[Tensor, "height width"]
 
+    def __post_init__(self) -> None:
+        """Refuse what is no ball, and what is no mask."""
+        if not isinstance(self.ball, LinfBall | L2Ball):
+            raise TypeError(f"ball must be an LinfBall or an L2Ball, got {self.ball!r}")
+        if not isinstance(self.mask, Tensor) or self.mask.dtype != torch.bool or self.mask.ndim != 2:
+            raise TypeError(f"mask must be a matrix of bool, got {self.mask!r}")
+
     @property
     def radius(self) -> float:
         """Radius of the ball."""
@@ -181,6 +208,9 @@ def attack(
     """
     require_at_least(1, num_steps=num_steps)
     require_at_least(0, num_restarts=num_restarts)
+    require_callable(objective=objective)
+    if not isinstance(within, LinfBall | L2Ball | Masked):
+        raise TypeError(f"within must be an LinfBall, an L2Ball or Masked, got {within!r}")
     require_images(images=images)
     if not bool(((images >= 0) & (images <= 1)).all()):
         raise ValueError(f"images must be in [0, 1], got pixels from {images.min():g} to {images.max():g}")
@@ -237,9 +267,9 @@ def hit_rate(
     require_at_least(1, num_transformations=num_transformations)
     require_eval_mode(model)
     require_images(images=images)
-    require_shape([len(images)], classes=classes.shape)
+    require_instance(Transformations, transformations=transformations)
     with torch.no_grad():
-        _require_classes(model(images), classes=classes)
+        require_classes(scores_of(model, images), classes=classes)
         samples = (transformations.sample(images, generator=generator) for _ in range(num_transformations))
         hits = torch.stack([model(moved).argmax(dim=1) == classes for moved in samples])
     return hits.double().mean(dim=0)

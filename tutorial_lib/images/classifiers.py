@@ -8,8 +8,8 @@ from jaxtyping import Int
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from tutorial_lib.arguments import require_at_least, require_positive, require_shape
-from tutorial_lib.images.attacks import Images
+from tutorial_lib.arguments import require_at_least, require_instance, require_positive
+from tutorial_lib.images.attacks import Images, require_classes, scores_of
 from tutorial_lib.images.transformations import Transformations, require_images
 from tutorial_lib.progress import progress
 from tutorial_lib.tensors import require_generator
@@ -21,6 +21,7 @@ def initialize_(model: nn.Module, *, generator: Generator) -> None:
 
     In float64 on the generator's device, then in the dtype and on the device of the layer.
     """
+    require_instance(nn.Module, model=model)
     require_generator(generator)
     for layer in model.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d):
@@ -51,9 +52,13 @@ def train_classifier(
     require_positive(learning_rate=learning_rate)
     require_images(images=images)
     require_generator(generator)
-    require_shape([len(images)], classes=classes.shape)
+    require_instance(nn.Module, model=model)
+    require_instance(Transformations, transformations=transformations)
+    with _in_mode(model, training=False), torch.no_grad():
+        require_classes(scores_of(model, images[:1]).expand(len(images), -1), classes=classes)
+    images = images.detach()
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
-    with _training_mode(model), torch.random.fork_rng(), torch.enable_grad():
+    with _in_mode(model, training=True), torch.random.fork_rng(), torch.enable_grad():
         torch.manual_seed(generator.initial_seed())
         for epoch in progress(range(num_epochs), "training"):
             for rows in torch.split(torch.randperm(len(images), generator=generator), int(batch_size)):
@@ -67,10 +72,10 @@ def train_classifier(
 
 
 @contextmanager
-def _training_mode(model: nn.Module) -> Iterator[None]:
-    """Put every part of the model in training mode, and back into its own mode at the end."""
+def _in_mode(model: nn.Module, *, training: bool) -> Iterator[None]:
+    """Put every part of the model in training or eval mode, and back into its own mode at the end."""
     modes = {module: module.training for module in model.modules()}
-    model.train()
+    model.train(training)
     try:
         yield
     finally:
