@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ADDRESS ?=
 NOTEBOOKS ?=
+MODULES ?=
 SITE := _build/html
 COLAB := .colab
 
@@ -18,13 +19,13 @@ export JUPYTER_PREFER_ENV_PATH := 1
 export PYTHONHASHSEED := 0
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
-SITE_SOURCES := _config.yml _toc.yml tools/book_fixes.py $(wildcard tutorial_lib/*.py) \
+SITE_SOURCES := _config.yml _toc.yml tools/book_fixes.py $(shell find tutorial_lib -name "*.py") \
   $(shell find book notebooks -mindepth 1 -not -path '*/.*')
 
 require_python = command -v "$(PYTHON)" >/dev/null 2>&1 || { \
   echo "No '$(PYTHON)' found: install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3"; exit 1; }
 
-.PHONY: help book test notebooks check bench serve colab lock address clean
+.PHONY: help book test notebooks check bench serve colab mutate lock address clean
 
 help:
 	@echo "make book       build the book into $(SITE), warnings are errors"
@@ -34,6 +35,7 @@ help:
 	@echo "make notebooks  run the notebooks and store their outputs (NOTEBOOKS=\"one.ipynb ...\" for some)"
 	@echo "make bench      time and memory, into tutorial_lib/book/stored/benchmarks.json (BENCH_QUICK=1: a trial, into _build)"
 	@echo "make colab      run the notebooks with the versions that Google Colab ships"
+	@echo "make mutate     plant faults in the package and count those that its tests see (MODULES=\"exact bounds\" for some)"
 	@echo "make lock       write requirements.txt again from pyproject.toml"
 	@echo "make address ADDRESS=https://github.com/owner/name   write the repository's address everywhere"
 	@echo "make clean      remove what was built, the environment too"
@@ -90,6 +92,10 @@ colab: $(COLAB)/installed
 	cd $(COLAB)/notebooks && ../bin/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=120 \
 	  -p no:cacheprovider .
 
+# Into a folder of its own: `make book` removes _build.
+mutate: $(VENV)/installed
+	$(BIN)/python -m tools.mutate $(MODULES)
+
 lock:
 	@$(require_python)
 	"$(PYTHON)" tools/lock.py
@@ -98,4 +104,4 @@ address: $(VENV)/installed
 	$(BIN)/python -m tools.repository $(ADDRESS)
 
 clean:
-	rm -rf _build $(VENV) $(COLAB) .pytest_cache .ruff_cache .mypy_cache .hypothesis .benchmarks
+	rm -rf _build $(VENV) $(COLAB) .mutation .pytest_cache .ruff_cache .mypy_cache .hypothesis .benchmarks

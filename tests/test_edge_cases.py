@@ -46,7 +46,8 @@ MODULES = [
 # Not called by readers: checks, and parts of functions whose arguments have been checked.
 INNER = {
     "require_architecture", "require_stds", "require_network", "require_inputs", "require_kernel_inputs",
-    "require_images", "require_eval_mode", "exp_or_inf", "log_weight_scale", "mask_", "layer_inputs",
+    "require_images", "require_eval_mode", "require_classes", "scores_of", "exp_or_inf",
+    "log_weight_scale", "mask_", "layer_inputs",
     "backward_signals", "directional_lengths", "stability_of_jacobians", "rows_at_once", "DifferentiableModule",
     "StabilityReport", "ClassifierReport", "RegressorReport", "DivergedError", "TrainingRecord", "Loss",
 }  # fmt: skip

@@ -88,4 +88,24 @@ def test_the_lock_installs_on_the_oldest_python_that_is_promised():
 
 
 def test_the_package_asks_for_ranges_so_that_colab_keeps_what_it_has():
-    assert all(">=" in dependency for dependency in PROJECT["dependencies"])
+    packages = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["book"]]
+    assert all(">=" in dependency for dependency in packages)
+
+
+def test_the_example_of_the_readme_runs_and_says_something(capsys):
+    import torch
+
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert len([line for line in example.splitlines() if line.strip()]) <= 15
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        exec(compile(example, "README.md", "exec"), {})
+    exact, measured, *report = capsys.readouterr().out.splitlines()
+    mean, error = (float(part) for part in measured.split(" (n")[0].split(" ± "))
+    assert abs(float(exact) - mean) < 4 * error
+    assert report[0].startswith("P / radius = ")
+
+
+def test_the_package_alone_needs_nothing_of_the_book():
+    names = {re.split("[>=<]", dependency)[0] for dependency in PROJECT["dependencies"]}
+    assert names == {"torch", "numpy", "scipy", "jaxtyping", "tqdm"}
