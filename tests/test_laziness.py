@@ -335,7 +335,10 @@ def test_one_network_of_an_ensemble_that_would_diverge_is_enough(generator):
         ({"train_y": torch.ones(6, 1, dtype=torch.float64)}, r"^train_y must have shape \(6,\), got \(6, 1\)$"),
         ({"train_y": torch.full((6,), nan, dtype=torch.float64)}, r"^train_y must be finite, got nan or infinity$"),
         ({"train_y": torch.ones(6)}, r"^train_y must be torch.float64 on cpu like the rest, got torch.float32 on cpu$"),
-        ({"x": torch.ones(2, 4, dtype=torch.float64)}, r"^inputs_a and inputs_b must have one dimension, got 4 and 5$"),
+        (
+            {"x": torch.ones(2, 4, dtype=torch.float64)},
+            r"^x must have shape \(batch, 5\) and not be empty, got \(2, 4\)$",
+        ),
     ],
 )
 @pytest.mark.usefixtures("as_a_reader")

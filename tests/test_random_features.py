@@ -229,7 +229,7 @@ def test_bad_arguments_are_named(change, message, generator, as_a_reader):  # no
 def test_bad_weights_and_bad_counts_are_named(generator, as_a_reader):  # noqa: ARG001
     directions, x, y = problem(generator, 20)
     with pytest.raises(ValueError, match=r"\(features, dim\) and \(features,\), got \(20, 5\) and \(4,\)"):
-        feature_network(directions, torch.zeros(4))
+        feature_network(directions, torch.zeros(4).to(directions))
     with pytest.raises(ValueError, match="num_features must be an integer >= 1, got 0"):
         random_directions(num_features=0, input_dim=3, generator=generator)
     with pytest.raises(ValueError, match="radius must be a finite number >= 0, got -1"):

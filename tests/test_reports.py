@@ -189,7 +189,7 @@ def test_a_report_repeats_and_leaves_the_global_random_state(generator):
             torch.ones(2, 6),
             {"labels": torch.ones(3).long()},
             ValueError,
-            r"^labels must be one for each of 2 inputs, got",
+            r"^data must give inputs x and one of the labels for each of them, got shapes \(2, 6\) and \(3,\)$",
         ),
         (torch.ones(2, 6), {"labels": torch.tensor([0, 3])}, ValueError, "^labels must be from 0 to 2, got 0 to 3$"),
         (torch.ones(2, 6), {"labels": torch.tensor([0, -1])}, ValueError, "^labels must be from 0 to 2, got -1 to 0$"),

@@ -22,10 +22,13 @@ def require_eval_mode(model: nn.Module) -> None:
     """Raise unless ``model`` is a module all of whose parts are in eval mode."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
-    training = [f"{name or 'model'} ({type(part).__name__})" for name, part in model.named_modules() if part.training]
+    training = [(name or "model", part) for name, part in model.named_modules() if part.training]
     if training:
-        # The last one is no container of the others, and often the one that matters.
-        raise ValueError(f"model must be in eval mode, call model.eval() first; in training mode: {training[-1]}")
+        # Where there is one whose mode matters, it is named.
+        changing = nn.modules.batchnorm._BatchNorm | nn.modules.dropout._DropoutNd
+        name, part = min(training, key=lambda named: not isinstance(named[1], changing))
+        where = f"{name} ({type(part).__name__})"
+        raise ValueError(f"model must be in eval mode, call model.eval() first; in training mode: {where}")
 
 
 @contextmanager
