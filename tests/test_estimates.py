@@ -5,6 +5,7 @@ from math import exp, inf, isclose, isnan, nan, sqrt
 
 import numpy as np
 import pytest
+import torch
 
 from tutorial_lib.estimates import Estimate, log_log_slopes, ratio_of_means
 
@@ -223,3 +224,28 @@ def test_slope_is_least_squares_worked_out_by_hand():
 def test_slopes_refuse_what_has_no_logarithm(sizes, values, words):
     with pytest.raises(ValueError, match=words):
         log_log_slopes(sizes, values)
+
+
+@pytest.mark.usefixtures("as_a_reader")
+def test_slopes_are_of_real_numbers_in_float64():
+    sizes = [2, 3, 5, 9]
+    exact = log_log_slopes(sizes, np.array([1.1, 2.3, 4.1, 9.7]))
+    rounded = log_log_slopes(sizes, np.array([1.1, 2.3, 4.1, 9.7], dtype=np.float32))
+    # Computed in float64: only the inputs are rounded.
+    assert 0 < abs(rounded - exact) < 1e-6
+    assert log_log_slopes(sizes, np.float32([[1.5], [2.5], [4.5], [9.5]])).dtype == np.float64
+    for wrong in ({"sizes": 3}, {"sizes": [[1, 2]]}, {"sizes": [1, 2j]}, {"values": [1, 2j]}):
+        with pytest.raises(TypeError, match="^sizes must be a list of numbers, and values real, got sizes"):
+            log_log_slopes(**{"sizes": [1, 2], "values": [1.0, 2.0], **wrong})
+
+
+@pytest.mark.usefixtures("as_a_reader")
+def test_one_number_is_no_list_of_draws():
+    for one in (np.array(2.0), torch.tensor(2.0), 3):
+        with pytest.raises(TypeError, match="^draws must be numbers, got"):
+            Estimate.from_draws(one)
+    assert Estimate.from_draws(draw for draw in (1.0, 2.0)).mean == 1.5
+
+
+def test_zero_is_printed_without_a_power_of_ten():
+    assert str(Estimate(0.0, 0.0, 3)) == "0.0000 ± 0.0000 (n = 3)"

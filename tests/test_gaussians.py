@@ -222,3 +222,18 @@ def test_changes_that_have_no_length_are_refused(wrong, error, message, generato
     good = {"means": torch.ones(2, 3, 4), "covariances": torch.eye(4).expand(2, 4, 4), "generator": generator}
     with pytest.raises(error, match=message):
         mean_length_of_changes(**(good | wrong))
+
+
+def test_by_default_64_directions_are_drawn(generator):
+    means = torch.randn(1, 2, 3, generator=generator, dtype=torch.float64)
+    covariances = torch.eye(3, dtype=torch.float64).unsqueeze(0)
+    state = generator.get_state()
+    default = mean_length_of_changes(means, covariances, generator=generator)
+    generator.set_state(state)
+    assert torch.equal(default, mean_length_of_changes(means, covariances, generator=generator, num_directions=64))
+
+
+def test_means_of_changes_must_be_finite(generator):
+    covariances = torch.eye(3, dtype=torch.float64).unsqueeze(0)
+    with pytest.raises(ValueError, match="^means must be finite, got nan or infinity$"):
+        mean_length_of_changes(torch.full((1, 2, 3), torch.nan).double(), covariances, generator=generator)

@@ -2,7 +2,9 @@
 
 `python -m tools.mutate [MODULE ...]`, through `make mutate`; every module of MODULES without a name. mutmut works in
 .mutation, one module after another: a mutant meets the tests and doctests of its module until the first failure.
-tests/mutants.json takes counts, score and survivors of each module as soon as they are known.
+tests/mutants.json takes counts, score and survivors of each module as soon as they are known, and CONTRIBUTING.md
+the scores. A survivor that changes nothing is given its reason by hand there, as "equivalent": it is kept as long as
+the change is the same, and leaves the score.
 """
 
 import ast
@@ -20,6 +22,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / ".mutation"
 FILE = ROOT / "tests" / "mutants.json"
+GUIDE = ROOT / "CONTRIBUTING.md"
 # As paths inside the package: images/attacks is tested by tests/images/test_attacks.py.
 MODULES = (
     *("exact", "bounds", "gaussians", "kernels", "lazy_limit", "stability", "estimates"),
@@ -84,13 +87,6 @@ def change(mutant: str) -> list[str]:
     return [line for line in lines if line[:1] in ("-", "+") and line[:3] not in ("---", "+++")]
 
 
-def only_texts(lines: list[str]) -> bool:
-    """Whether a change is one of string literals alone."""
-    both = ["\n".join(line[1:] for line in lines if line[0] == sign) for sign in "-+"]
-    bare = [re.sub(r"'[^'\n]*'|\"[^\"\n]*\"", "''", text) for text in both]
-    return bare[0] == bare[1]
-
-
 def never_mutated(module: str) -> list[str]:
     """Name the functions that mutmut passes over, because they are decorated."""
     tree = ast.parse((WORK / f"tutorial_lib/{module}.py").read_text(encoding="utf-8"))
@@ -99,35 +95,60 @@ def never_mutated(module: str) -> list[str]:
     return [f.name for f in functions if not {ast.unparse(decorator) for decorator in f.decorator_list} <= plain]
 
 
-def outcome_of(module: str, children: int) -> dict[str, Any]:
-    """Mutate one module and return how its mutants fared."""
+def outcome_of(module: str, children: int, reasons: dict[str, str]) -> dict[str, Any]:
+    """Mutate one module and return how its mutants fared; ``reasons`` are those of known equivalent changes."""
     prepare(module)
     start = time.perf_counter()
     mutmut("run", "--max-children", str(children))
     seconds = time.perf_counter() - start
     meta = json.loads((WORK / f"mutants/tutorial_lib/{module}.py.meta").read_text(encoding="utf-8"))
     outcomes = {mutant: OUTCOMES.get(code, f"exit {code}") for mutant, code in meta["exit_code_by_key"].items()}
-    counts = Counter(outcomes.values())
     left = {m: change(m) for m, outcome in outcomes.items() if outcome not in ("killed", "timeout")}
-    return {
-        "mutants": len(outcomes),
-        **dict(sorted(counts.items())),
-        "score": round((counts["killed"] + counts["timeout"]) / len(outcomes), 3),
-        "seconds": round(seconds),
-        "never mutated": never_mutated(module),
-        "survivors": [
-            {"mutant": m.split(".")[-1], "outcome": outcomes[m], "only texts": only_texts(lines), "change": lines}
-            for m, lines in left.items()
-        ],
-    }
+    survivors = [
+        {"in": m.split(".")[-1].split("__mutmut_")[0], "outcome": outcomes[m], "change": lines}
+        | ({"equivalent": reasons[str(lines)]} if str(lines) in reasons else {})
+        for m, lines in left.items()
+    ]
+    return scored(
+        {
+            "mutants": len(outcomes),
+            **dict(sorted(Counter(outcomes.values()).items())),
+            "seconds": round(seconds),
+            "never mutated": never_mutated(module),
+            "survivors": survivors,
+        }
+    )
+
+
+def scored(outcome: dict[str, Any]) -> dict[str, Any]:
+    """Add the share of the mutants that are found out, of those that change what the module does."""
+    equivalent = sum("equivalent" in survivor for survivor in outcome["survivors"])
+    found = outcome.get("killed", 0) + outcome.get("timeout", 0)
+    return outcome | {"equivalent": equivalent, "score": round(found / (outcome["mutants"] - equivalent), 3)}
+
+
+def store(outcomes: dict[str, Any]) -> None:
+    """Write all outcomes, and the scores into the table of CONTRIBUTING.md."""
+    text = json.dumps(dict(sorted(outcomes.items())), indent=1, ensure_ascii=False)
+    FILE.write_text(text + "\n", encoding="utf-8")
+    rows = [
+        f"| {module} | {outcome['mutants']} | {outcome['equivalent']} | {outcome['score']:.1%} |"
+        for module, outcome in sorted(outcomes.items())
+    ]
+    before, _, rest = GUIDE.read_text(encoding="utf-8").partition("| module | mutants |")
+    after = rest[rest.index("\n\n") :]
+    table = ["| module | mutants | equivalent | found by its tests |", "|---|---|---|---|", *rows]
+    GUIDE.write_text(before + "\n".join(table) + after, encoding="utf-8")
 
 
 def main(names: list[str]) -> None:
     """Mutate the named modules, or all, and store the outcome of each as soon as it is known."""
     for name in names or MODULES:
         stored = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
-        stored[name] = outcome_of(name, int(os.environ.get("MUTATE_CHILDREN", "2")))
-        FILE.write_text(json.dumps(dict(sorted(stored.items())), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        known = stored.get(name, {}).get("survivors", [])
+        reasons = {str(one["change"]): one["equivalent"] for one in known if "equivalent" in one}
+        stored[name] = outcome_of(name, int(os.environ.get("MUTATE_CHILDREN", "2")), reasons)
+        store(stored)
         print(name, {key: value for key, value in stored[name].items() if key != "survivors"}, flush=True)
 
 
