@@ -222,7 +222,7 @@ def _blocks(model: nn.Module, data: Batches, labels: Tensor | None) -> Iterator[
         x = x.to(_device_of(model))
         function = DifferentiableModule(model, x)
         exact = function.output_dim <= EXACT_OUTPUTS
-        rows = rows_at_once(x.shape[1:].numel(), function.output_dim)
+        rows = rows_at_once(x.shape[1:].numel(), function.output_dim if exact else 1)
         for place, block in enumerate(torch.split(x.detach(), rows)):
             with torch.no_grad():
                 outputs = function.outputs(block)

@@ -56,14 +56,15 @@ def _jacobians(model: nn.Module, x: Tensor) -> Iterator[Float[Tensor, "*networks
             "use random_direction_stability"
         )
     rows = rows_at_once(max(dim, function.largest_layer), outputs, function.num_networks or 1)
+    if isinstance(function, ReLUMLP):  # it takes all outputs at once
+        rows = max(1, min(rows, _BLOCK_SIGNALS // outputs))
     return (function.jacobians(block) for block in torch.split(x.detach(), rows))
 
 
-def rows_at_once(dim: int, outputs: int, networks: int = 1) -> int:
+def rows_at_once(dim: int, outputs: int = 1, networks: int = 1) -> int:
     """Return how many rows to differentiate at once, so that memory does not grow with the batch."""
     numbers = networks * outputs * max(dim, outputs)
-    limits = (_BLOCK_ROWS, _BLOCK_SIGNALS // outputs, _BLOCK_INPUTS // dim, _BLOCK_NUMBERS // numbers)
-    return max(1, min(limits))
+    return max(1, min(_BLOCK_ROWS, _BLOCK_INPUTS // dim, _BLOCK_NUMBERS // numbers))
 
 
 def input_jacobians(model: nn.Module, x: Float[Tensor, "batch ..."]) -> Float[Tensor, "*networks batch outputs dim"]:
@@ -164,7 +165,7 @@ def _lengths_in_random_directions(
     model: nn.Module, x: Float[Tensor, "batch ..."], generator: Generator, num_directions: int
 ) -> Float[Tensor, "*networks batch"]:
     function = _differentiable(model, x)
-    blocks = torch.split(x.detach(), max(1, min(_BLOCK_ROWS, _BLOCK_INPUTS // x.shape[1:].numel())))
+    blocks = torch.split(x.detach(), rows_at_once(x.shape[1:].numel(), networks=function.num_networks or 1))
     values = torch.cat(
         [
             torch.stack([directional_lengths(function, block, generator=generator) for _ in range(num_directions)])
