@@ -1,6 +1,6 @@
 """The exact laws against reference values, 40-digit arithmetic, laws, hand and random networks."""
 
-from math import expm1, inf, isclose, log, log1p, pi, sqrt
+from math import exp, expm1, inf, isclose, log, log1p, pi, sqrt
 
 import mpmath
 import numpy as np
@@ -14,6 +14,7 @@ from tutorial_lib.architecture import Architecture
 from tutorial_lib.estimates import Estimate
 from tutorial_lib.exact import (
     dead_network_probability,
+    exp_or_inf,
     initial_mean_square_gradient,
     initial_perturbation_stability,
     initial_relative_variance,
@@ -70,7 +71,7 @@ def high_precision_chi_binomial(width):
 
 @pytest.mark.parametrize("degrees", [1, 2, 3, 17, 998, 999, 1000, 1001, 1002, 9999, 10**6])
 def test_mean_chi_agrees_with_40_digits_on_both_sides_of_its_expansion(degrees):
-    assert isclose(mean_chi(degrees), float(high_precision_chi(degrees)), rel_tol=1e-13)
+    assert isclose(mean_chi(degrees), float(high_precision_chi(degrees)), rel_tol=3e-15)
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 40, 999, 1029, 1030, 2001, 9998, 9999, 10_000, 10_001, 200_000])
@@ -437,3 +438,24 @@ def test_a_width_that_is_not_an_integer_is_refused():
 def test_integers_of_numpy_give_what_those_of_python_give():
     for function in (mean_chi, mean_ball_length, mean_abs_coordinate, mean_chi_binomial):
         assert function(np.int8(127)) == function(127)  # and 127 + 1 does not overflow
+
+
+def test_the_exponential_function_is_infinite_only_beyond_the_largest_float():
+    for exponent in (-inf, -3.0, 0.0, 1.5, 708.9, 709.0, 709.78):
+        assert exp_or_inf(exponent) == exp(exponent) < inf
+    for exponent in (709.79, 1e300, inf):
+        assert exp_or_inf(exponent) == inf
+
+
+@pytest.mark.parametrize("depth", [2, 24, 25, 397, 398, 402])
+def test_the_relative_variance_is_right_on_both_sides_of_its_switch(depth):
+    # Width 1: (1 + 2/d) 6^(L-1) - 1.
+    value = initial_relative_variance(Architecture(input_dim=4, width=1, depth=depth))
+    expected = mpmath.mpf("1.5") * mpmath.mpf(6) ** (depth - 1) - 1
+    assert value == inf if expected > mpmath.mpf(2) ** 1024 else isclose(value, float(expected), rel_tol=1e-12)
+
+
+def test_without_a_divisor_the_scale_is_that_of_the_weights():
+    shape = Architecture(input_dim=3, width=4, depth=5)
+    assert isclose(log_weight_scale(LayerStds(2.0, 3.0, 5.0), shape), log(2 * 27 * 5))
+    assert isclose(log_weight_scale(LayerStds(2.0, 3.0, 5.0), shape, output_divisor=7.0), log(2 * 27 * 5 / 7))

@@ -338,3 +338,11 @@ def test_sizes_out_of_range_are_refused():
         tangent_kernel(x, other, STDS, SHAPE.replace(width=0))
     with pytest.raises(ValueError, match=r"^depth counts weight matrices and must be >= 2, got 1$"):
         nngp_kernel(x, other, STDS, SHAPE.replace(depth=1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_cosines_of_parallel_inputs_stay_between_minus_one_and_one(dtype, generator):
+    x = normal(generator, 300, 7).to(dtype)
+    _, cosines = lengths_and_cosines(x, torch.cat([3 * x, -x]))
+    assert cosines.max() == 1
+    assert cosines.min() == -1

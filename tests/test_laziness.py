@@ -347,3 +347,12 @@ def test_a_linearization_refuses_settings_that_make_no_sense(wrong, message, gen
     settings = {"train_x": x, "train_y": y, "x": x, "learning_rate": 0.1, "num_steps": 2} | wrong
     with pytest.raises(ValueError, match=message):
         linearized_outputs(model, **settings)
+
+
+def test_the_largest_learning_rate_of_a_linearization_is_told(generator):
+    model, x = network(generator), normal(generator, 6, 5)
+    limit = 12 / torch.linalg.eigvalsh(empirical_tangent_kernel(model, x, x))[-1].item()
+    settings = {"train_x": x, "train_y": normal(generator, 6), "x": x, "num_steps": 3}
+    with pytest.raises(ValueError, match=f"^learning_rate must be below {limit:.6g}, where the linearization diverges"):
+        linearized_outputs(model, learning_rate=1.001 * limit, **settings)
+    assert torch.isfinite(linearized_outputs(model, learning_rate=0.999 * limit, **settings)).all()

@@ -105,7 +105,10 @@ def _log_or_minus_infinity(value: float) -> float:
 
 def exp_or_inf(exponent: float) -> float:
     """Exponential function; ``inf`` where it exceeds the largest float."""
-    return exp(exponent) if exponent < 709 else inf
+    try:
+        return exp(exponent)
+    except OverflowError:
+        return inf
 
 
 def log_weight_scale(stds: LayerStds, architecture: Architecture, *, output_divisor: float = 1.0) -> float:
@@ -160,7 +163,7 @@ def initial_relative_variance(architecture: Architecture) -> float:
     """
     require_architecture(architecture, output_dim=1)
     log_ratio = log1p(2 / architecture.input_dim) + (architecture.depth - 1) * log1p(5 / architecture.width)
-    return expm1(log_ratio) if log_ratio < 709 else inf
+    return exp_or_inf(log_ratio) if log_ratio > 40 else expm1(log_ratio)  # beyond e^40 the 1 is below rounding
 
 
 def dead_network_probability(architecture: Architecture) -> float:
