@@ -379,3 +379,94 @@ def test_images_are_left_alone():
     before = images.clone()
     attack(untargeted(classifier(), torch.zeros(6).long()), images, LinfBall(0.2), num_restarts=1, generator=stream())
     assert torch.equal(images, before) and not images.requires_grad and images.grad is None
+
+
+# What mutants survived.
+
+
+def recorded(values):
+    """An objective that remembers the images at which it is evaluated."""
+    seen = []
+
+    def objective(images):
+        seen.append(images.detach().clone())
+        return values(images)
+
+    return objective, seen
+
+
+def total(images):
+    return images.flatten(1).sum(dim=1)
+
+
+def test_the_first_step_is_five_radii_over_the_number_of_steps():
+    images, (objective, seen) = torch.full((2, 1, 3, 3), 0.5).double(), recorded(total)
+    attack(objective, images, LinfBall(0.2), num_steps=20)
+    # At the image (its value, then the first gradient), and one step further.
+    torch.testing.assert_close(seen[2] - images, torch.full_like(images, 5 * 0.2 / 20))
+    torch.testing.assert_close(seen[3] - seen[2], torch.full_like(images, 5 * 0.2 / 20 * 19 / 20))
+
+
+def test_by_default_there_are_forty_steps():
+    objective, seen = recorded(total)
+    attack(objective, torch.full((1, 1, 2, 2), 0.5).double(), LinfBall(0.2))
+    assert len(seen) == 1 + 40 + 1  # the image, the gradients, the end
+
+
+def test_a_random_start_is_the_one_drawn_and_stays_in_the_pixel_range():
+    images = torch.tensor([0.0, 1.0, 0.5, 0.9]).double().reshape(1, 1, 2, 2).repeat(50, 1, 1, 1)
+    objective, seen = recorded(total)
+    attack(objective, images, LinfBall(0.3), num_steps=1, num_restarts=1, generator=stream())
+    start = LinfBall(0.3).random(images, generator=stream())
+    first = next(points for points in seen[3:] if not torch.equal(points, images))
+    torch.testing.assert_close(first, (images + start).clamp(0, 1))
+    assert all(points.min() >= 0 and points.max() <= 1 for points in seen)
+
+
+def test_what_is_no_better_than_the_image_is_not_taken():
+    images = random_images(3)
+    flat = lambda points: 0 * points.flatten(1).sum(dim=1)  # noqa: E731
+    found = attack(flat, images, LinfBall(0.3), num_steps=2, num_restarts=1, generator=stream())
+    assert torch.equal(found, images)
+
+
+def test_one_restart_needs_a_generator(as_a_reader):  # noqa: ARG001
+    with pytest.raises(TypeError, match="^generator must be a torch.Generator"):
+        attack(total, random_images(2), LinfBall(0.3), num_steps=2, num_restarts=1)
+
+
+def test_black_and_white_pixels_are_in_range():
+    images = torch.tensor([0.0, 1.0, 0.0, 1.0]).double().reshape(1, 1, 2, 2)
+    assert attack(total, images, LinfBall(0.1), num_steps=2).shape == images.shape
+
+
+def test_random_points_are_drawn_in_float64():
+    images = random_images(2)
+    exact = LinfBall(0.3).random(images, generator=stream())
+    torch.testing.assert_close(
+        LinfBall(0.3).random(images.float(), generator=stream()), exact.float(), rtol=1e-5, atol=0
+    )
+
+
+@pytest.mark.parametrize("mask", [torch.ones(3, 3), torch.ones(2, 3, 3, dtype=torch.bool), [[True]], None])
+def test_a_mask_is_a_matrix_of_bool(as_a_reader, mask):  # noqa: ARG001
+    with pytest.raises(TypeError, match="^mask must be a matrix of bool, got"):
+        Masked(L2Ball(0.3), mask)
+
+
+def test_what_is_no_transformation_no_class_and_no_score_is_named(as_a_reader):  # noqa: ARG001
+    model, images, classes = classifier(), random_images(2), torch.zeros(2, dtype=torch.long)
+    settings = {"num_transformations": 2, "generator": stream()}
+    with pytest.raises(TypeError, match="^transformations must be of the kind Transformations, got 3$"):
+        expected(total, 3, **settings)
+    with pytest.raises(TypeError, match="^transformations must be of the kind Transformations, got 3$"):
+        hit_rate(model, images, classes, 3, **settings)
+    with pytest.raises(TypeError, match=r"^classes must be a tensor of class numbers, torch.int64, got \[0, 0\]$"):
+        hit_rate(model, images, [0, 0], Transformations(), **settings)
+
+    class Pair(nn.Module):
+        def forward(self, x):
+            return x, x
+
+    with pytest.raises(ValueError, match="^model must give one row of scores per image, got tuple for 2 images$"):
+        hit_rate(Pair().eval(), images, classes, Transformations(), **settings)
