@@ -19,7 +19,7 @@ from tutorial_lib.phase_diagram import (
     stds_at,
     trained_on_plane,
 )
-from tutorial_lib.training import DivergedError, train
+from tutorial_lib.training import DivergedError, largest_kernel_eigenvalues, train
 
 
 def ones(_architecture):
@@ -277,3 +277,60 @@ def test_networks_on_the_plane_have_the_dtype_of_the_data():
     x, y = (part.float() for part in line_data())
     runs = trained_on_plane([(1.0, 0.0)], x, y, width=4, num_networks=2, num_steps=30)
     assert {weight.dtype for networks in runs for weight in networks.weights} == {torch.float32}
+
+
+# What mutants survived.
+
+
+def test_standard_deviations_are_not_rounded_to_float32():
+    # 4^(-0.3) is no float32.
+    generator = torch.Generator().manual_seed(0)
+    shape = Architecture(input_dim=3, width=4, depth=2)
+    networks = networks_at([(0.6, 0.0)], shape, num_networks=2, generator=generator)
+    standard = ReLUMLP(LayerStds(1.0, 0.0, 1.0), shape, num_networks=2, generator=generator.manual_seed(0))
+    torch.testing.assert_close(networks.weights[0], 4**-0.3 * standard.weights[0], rtol=1e-15, atol=0)
+    assert networks.output_divisor == 1.0
+
+
+def test_a_standard_deviation_beyond_the_largest_float_is_refused():
+    with pytest.raises(ValueError, match="^last is a standard deviation and must be finite"):
+        stds_at(-2000.0, -2000.0, width=4)
+    assert stds_at(-1000.0, 0.0, width=2).last == 2.0**500
+    assert stds_at(1.0, 0.0, width=4).hidden == 0.0
+
+
+@pytest.mark.parametrize("points", [3, [1.0, 2.0], [(1.0, 2.0, 3.0)], {(1.0, 2.0)}])
+def test_points_are_pairs(points):
+    shape = Architecture(input_dim=3, width=4, depth=2)
+    with pytest.raises((TypeError, ValueError), match="points"):
+        networks_at(points, shape, num_networks=2, generator=torch.Generator())
+
+
+def test_exponents_do_not_depend_on_where_the_slope_is_taken():
+    # He with an input dimension that is no power of ten: the slopes are exact.
+    assert exponents(INITIALIZATIONS["he"], input_dim=7) == pytest.approx((0.5, 0.5), abs=1e-12)
+
+
+def test_defaults_of_the_plane():
+    x, y = line_data()
+    settings = {"width": 8, "num_networks": 2, "num_steps": 30}
+    for default, said in (({}, {"seed": 0}), ({}, {"output_divisor": 1.0})):
+        one, two = (trained_on_plane([(1.0, 0.0)], x, y, **settings, **extra)[1] for extra in (default, said))
+        assert all(map(torch.equal, one.weights, two.weights))
+    angles = torch.linspace(-3, 3, 200, dtype=torch.float64)
+    amplitudes = torch.ones(200, dtype=torch.float64)
+    assert occupied_orientations(angles, amplitudes) == occupied_orientations(angles, amplitudes, num_bins=72)
+    with pytest.raises(ValueError, match="^num_steps must be an integer >= 1, got 0$"):
+        trained_on_plane([(1.0, 0.0)], x, y, width=8, num_networks=2, num_steps=0)
+
+
+def test_rates_are_computed_anew_every_25_steps_and_the_last_block_is_shorter():
+    x, y = line_data()
+    settings = {"width": 8, "num_networks": 2}
+    _, after = trained_on_plane([(1.0, 0.0)], x, y, **settings, num_steps=60)
+    start, by_hand = trained_on_plane([(1.0, 0.0)], x, y, **settings, num_steps=25)
+    for steps in (25, 10):
+        rates = 0.3 / (largest_kernel_eigenvalues(by_hand, x) / len(x)).clamp(min=0.5)
+        train(by_hand, x, y, learning_rate=rates, num_steps=steps)
+    assert all(map(torch.equal, after.weights, by_hand.weights))
+    assert not torch.equal(start.weights[0], after.weights[0])

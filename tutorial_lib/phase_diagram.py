@@ -57,7 +57,7 @@ def networks_at(
     standard = LayerStds(first=1.0, hidden=0.0, last=1.0)
     drawn = ReLUMLP(standard, architecture, num_networks=num_networks, generator=generator)
     weights = [
-        (torch.tensor(scales).to(weight).reshape(-1, 1, 1, 1) * weight).flatten(0, 1)
+        (torch.tensor(scales, dtype=weight.dtype).reshape(-1, 1, 1, 1) * weight).flatten(0, 1)
         for weight, scales in zip(drawn.weights, ([s.first for s in stds], [s.last for s in stds]), strict=True)
     ]
     return ReLUMLP.from_weights(weights, output_divisor=output_divisor)
