@@ -50,7 +50,12 @@ def mean_chi(degrees: int) -> float:
     True
     """
     require_at_least(0, degrees=degrees)
-    return float(_mean_chis(np.asarray(int(degrees))))
+    return _mean_chi(int(degrees))
+
+
+@cache
+def _mean_chi(degrees: int) -> float:
+    return float(_mean_chis(np.asarray(degrees)))
 
 
 def mean_ball_length(dim: int) -> float:
