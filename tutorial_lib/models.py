@@ -18,13 +18,16 @@ from tutorial_lib.initializations import LayerStds, require_stds
 from tutorial_lib.tensors import require_finite, require_generator, require_like
 
 
-def mask_(signal: Float[Tensor, "..."], layer: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """Set ``signal`` to 0 in place where ``layer`` is not positive; return it.
+def mask_(
+    signal: Float[Tensor, "..."], layer: Float[Tensor, "..."], *, out: Tensor | None = None
+) -> Float[Tensor, "..."]:
+    """Set ``signal`` to 0 where ``layer`` is not positive, in place or in the memory of ``out``; return it.
 
-    The output of a relu, or what enters it, is its own mask, so there is no boolean tensor; and in place,
-    because new memory would cost more time than the masking.
+    The output of a relu, or what enters it, is its own mask, so there is no boolean tensor; and new memory
+    would cost more time than the masking. ``out`` may be the layer.
     """
-    masked: Tensor = torch.ops.aten.threshold_backward.grad_input(signal, layer.expand_as(signal), 0, grad_input=signal)
+    out = signal if out is None else out
+    masked: Tensor = torch.ops.aten.threshold_backward.grad_input(signal, layer, 0, grad_input=out)
     return masked
 
 
@@ -36,13 +39,15 @@ def layer_inputs(weights: Sequence[Tensor], x: Float[Tensor, "*networks batch di
     return layers
 
 
-def backward_signals(weights: Sequence[Tensor], layers: Sequence[Tensor], signal: Tensor) -> Iterator[Tensor]:
+def backward_signals(
+    weights: Sequence[Tensor], layers: Sequence[Tensor], signal: Tensor, *, out: Tensor | None = None
+) -> Iterator[Tensor]:
     """Yield the derivatives with respect to what enters each relu, from the last hidden layer to the first.
 
     ``weights`` and ``layers`` are those of the hidden layers, ``signal`` is the derivative with respect to the
-    last hidden layer.
+    last hidden layer; ``out`` is the memory for the first of what is yielded, which may be the last layer's.
     """
-    signal = torch.ops.aten.threshold_backward(signal, layers[-1].expand_as(signal), 0)
+    signal = mask_(signal, layers[-1], out=torch.empty_like(signal) if out is None else out)
     yield signal
     for weight, layer in zip(weights[:0:-1], layers[-2::-1], strict=True):
         signal = mask_(signal @ weight, layer)
@@ -157,15 +162,15 @@ class ReLUMLP(nn.Module):
         inputs = layer_inputs(hidden, x)
         # The last hidden layer only masks, which it does as well without its relu.
         layers = [*inputs[1:], inputs[-1] @ hidden[-1].mT]
-        last = (last / self.output_divisor).unsqueeze(-2)
+        last = last / self.output_divisor
+        out = layers[-1]
         if self.output_dim > 1:  # the axis of outputs stands between those of networks and rows
+            last = last.unsqueeze(-2)
             layers = [layer.unsqueeze(-3) for layer in layers]
             hidden = [weight.unsqueeze(-3) if weight.ndim == 3 else weight for weight in hidden]
-        else:
-            last = last.squeeze(-3)
-        signal = last.expand(*last.shape[:-2], len(x), last.shape[-1])
+            out = last.new_empty(*last.shape[:-2], len(x), last.shape[-1])
         # Only the signal that reaches the input is kept.
-        (first,) = deque(backward_signals(hidden, layers, signal), maxlen=1)
+        (first,) = deque(backward_signals(hidden, layers, last, out=out), maxlen=1)
         jacobians: Tensor = first @ hidden[0]
         return jacobians if self.output_dim > 1 else jacobians.unsqueeze(-3)
 

@@ -8,6 +8,7 @@ Euclidean length of the input. Larger means less robust.
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import reduce
+from math import pi, sqrt
 
 import torch
 from jaxtyping import Float
@@ -15,7 +16,7 @@ from torch import Generator, Tensor, nn
 
 from tutorial_lib.arguments import require_at_least, require_positive
 from tutorial_lib.estimates import Estimate
-from tutorial_lib.exact import mean_ball_length, mean_chi
+from tutorial_lib.exact import mean_abs_coordinate, mean_ball_length
 from tutorial_lib.gaussians import mean_gaussian_length
 from tutorial_lib.models import ReLUMLP, require_inputs
 from tutorial_lib.modules import DifferentiableModule
@@ -41,8 +42,8 @@ def _differentiable(model: nn.Module, x: Float[Tensor, "batch ..."]) -> Differen
     if not isinstance(model, ReLUMLP):
         return DifferentiableModule(model, x)
     require_inputs(model, x=x)
-    for weight in model.weights:
-        require_finite(model=weight)
+    # One check of the smallest and the largest weights; nan counts as both.
+    require_finite(model=torch.stack([end for weight in model.weights for end in torch.aminmax(weight.detach())]))
     return model
 
 
@@ -76,35 +77,36 @@ def input_jacobians(model: nn.Module, x: Float[Tensor, "batch ..."]) -> Float[Te
 
 
 def _squared_singular_values(jacobians: Float[Tensor, "... outputs batch dim"]) -> Float[Tensor, "... batch outputs"]:
-    if jacobians.shape[-3] == 1:
-        return jacobians.squeeze(-3).double().square().sum(dim=-1, keepdim=True)
     matrices = jacobians.transpose(-3, -2)
     # Some input coordinates at a time: in float64 a whole Jacobian would be twice as large.
     blocks = (block.double() for block in torch.split(matrices, 2**14, dim=-1))
     products: Tensor = reduce(torch.add, (block @ block.mT for block in blocks))
+    _require_finite_derivatives(products)
     squares: Tensor = torch.linalg.eigvalsh(products).clamp(min=0)
     return squares
+
+
+def _mean_lengths(jacobians: Float[Tensor, "*networks outputs batch dim"]) -> Float[Tensor, "*networks batch"]:
+    """Return E||J g|| / E|g_1| at each row for g standard Gaussian, in float64: the gradient's length if one output."""
+    if jacobians.shape[-3] == 1:
+        lengths: Tensor = torch.linalg.vector_norm(jacobians.squeeze(-3), dim=-1, dtype=torch.float64)
+        return lengths
+    return mean_gaussian_length(_squared_singular_values(jacobians)) * sqrt(pi / 2)
 
 
 def stability_of_jacobians(
     jacobians: Float[Tensor, "*networks outputs batch dim"],
 ) -> Float[Tensor, "*networks batch"]:
     """Return P / radius at each row from its Jacobian, in float64."""
-    variances = _squared_singular_values(jacobians)
-    # For g standard Gaussian and u uniform on the unit sphere E||J u|| = E||J g|| / E chi_d.
-    one_output = variances.shape[-1] == 1
-    lengths = variances.squeeze(-1).sqrt() * mean_chi(1) if one_output else mean_gaussian_length(variances)
-    dim = jacobians.shape[-1]
-    return lengths / mean_chi(dim) * mean_ball_length(dim)
+    # For u uniform on the unit sphere E||J u|| = E||J g|| / E chi_d.
+    return _mean_lengths(jacobians) * mean_abs_coordinate(jacobians.shape[-1])
 
 
 def stability_per_input(model: nn.Module, x: Float[Tensor, "batch ..."]) -> Float[Tensor, "*networks batch"]:
     """Return P / radius at each row of x, in float64: what ``perturbation_stability`` averages."""
-    values = []
-    for jacobians in _jacobians(model, x):
-        _require_finite_derivatives(jacobians)
-        values.append(stability_of_jacobians(jacobians))
-    return torch.cat(values, dim=-1)
+    lengths = torch.cat([_mean_lengths(jacobians) for jacobians in _jacobians(model, x)], dim=-1)
+    _require_finite_derivatives(lengths)
+    return lengths * mean_abs_coordinate(x.shape[1:].numel())
 
 
 def _require_finite_derivatives(values: Float[Tensor, "..."]) -> None:
@@ -184,10 +186,12 @@ def directional_lengths(
     shape = x.shape if function.num_networks is None else (function.num_networks, *x.shape)
     # float32 whatever x is: enough for a direction, and five times as fast as float64.
     draws = torch.randn(shape, generator=generator, device=generator.device, dtype=torch.float32).to(x)
-    changes = function.changes(x, draws).double().norm(dim=-1)
     axes = draws.flatten(1) if function.num_networks is None else draws
+    changes, sizes = (
+        torch.linalg.vector_norm(values, dim=-1, dtype=torch.float64) for values in (function.changes(x, draws), axes)
+    )
     # A draw of one coordinate is exactly 0 once in 2^24 times.
-    lengths: Tensor = changes / axes.double().norm(dim=-1).clamp(min=torch.finfo(torch.float32).tiny)
+    lengths: Tensor = changes / sizes.clamp(min=torch.finfo(torch.float32).tiny)
     return lengths * mean_ball_length(x.shape[1:].numel())
 
 
