@@ -124,7 +124,7 @@ def _mean_over_draws(
     if isinstance(model, Iterable) and not isinstance(model, nn.Sequential):
         return Estimate.from_draws(per_input(member).mean().item() for member in model)
     values = per_input(model)
-    return Estimate.from_draws((values.mean(dim=1) if values.ndim == 2 else values).tolist())
+    return Estimate.from_draws((values.mean(dim=1) if values.ndim == 2 else values).cpu().numpy())
 
 
 def perturbation_stability(model: nn.Module | Iterable[nn.Module], x: Float[Tensor, "batch ..."]) -> Estimate:
