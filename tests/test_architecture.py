@@ -59,6 +59,7 @@ LEVELS: list[dict[str, set[str]]] = [
             "stability",
             "tensors",
         },
+        "gradient_flow": {"arguments", "models", "progress", "training"},
         "random_features": {"arguments", "models", "perturbations", "stability", "tensors"},
         "phase_diagram": {
             "architecture",

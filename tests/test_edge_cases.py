@@ -23,6 +23,7 @@ from tutorial_lib import (
     estimates,
     exact,
     gaussians,
+    gradient_flow,
     initializations,
     kernels,
     laziness,
@@ -39,8 +40,8 @@ from tutorial_lib import (
 from tutorial_lib.images import attacks, classifiers, transformations
 
 MODULES = [
-    architecture, bounds, estimates, exact, gaussians, initializations, kernels, laziness, lazy_limit, models,
-    perturbations, phase_diagram, random_features, randomness, reports, stability, training,
+    architecture, bounds, estimates, exact, gaussians, gradient_flow, initializations, kernels, laziness, lazy_limit,
+    models, perturbations, phase_diagram, random_features, randomness, reports, stability, training,
     attacks, classifiers, transformations,
 ]  # fmt: skip
 # Not called by readers: checks, and parts of functions whose arguments have been checked.
@@ -50,6 +51,7 @@ INNER = {
     "log_weight_scale", "mask_", "layer_inputs",
     "backward_signals", "directional_lengths", "stability_of_jacobians", "rows_at_once", "DifferentiableModule",
     "StabilityReport", "ClassifierReport", "RegressorReport", "DivergedError", "TrainingRecord", "Loss",
+    "ensemble_weights", "require_trainable", "require_labels", "loss_and_gradients", "FlowRecord",
 }  # fmt: skip
 SHAPE = architecture.Architecture(input_dim=3, width=4, depth=3)
 TWO = architecture.Architecture(input_dim=2, width=4, depth=2)
@@ -227,6 +229,18 @@ CALLS: dict[str, Callable[[], tuple[Callable[..., object], dict[str, object]]]] 
             "generator": stream(),
         },
     ),  # fmt: skip
+    "follow_gradient_flow": lambda: (
+        gradient_flow.follow_gradient_flow,
+        {
+            "networks": network(num_networks=2),
+            "x": normal(6, 3),
+            "y": normal(6),
+            "levels": [4.0, 3.0],
+            "measure": None,
+            "tolerance": 0.1,
+            "max_steps": 3,
+        },
+    ),
     "stable_learning_rate": lambda: (
         training.stable_learning_rate,
         {"networks": network(num_networks=2), "x": normal(6, 3), "reference": STDS, "factor": 0.5},
@@ -373,7 +387,7 @@ CALLS: dict[str, Callable[[], tuple[Callable[..., object], dict[str, object]]]] 
         {"images": IMAGES, "angles": normal(2), "shifts": 0.1 * normal(2, 2), "scales": torch.ones(2).double()},
     ),
 }
-CHANGES_ITS_MODEL = {"train", "initialize_", "train_classifier"}
+CHANGES_ITS_MODEL = {"train", "follow_gradient_flow", "initialize_", "train_classifier"}
 FUNCTIONS = {"measure", "objective", "initialization"}
 NUMBERS = {
     "None": None, "text": "3", "nan": nan, "inf": inf, "minus inf": -inf, "zero": 0, "minus one": -1, "a half": 0.5,
@@ -454,6 +468,8 @@ def is_finite(result: object) -> bool:
         return isfinite(result.mean)
     if isinstance(result, training.TrainingRecord):
         return bool((result.diverged_at >= 0).any()) or all(map(is_finite, result.rows))
+    if isinstance(result, gradient_flow.FlowRecord):  # nan: a level that was not reached
+        return bool((torch.isfinite(result.time) | torch.isnan(result.time)).all())
     if isinstance(result, dict):
         return all(map(is_finite, result.values()))
     if isinstance(result, list | tuple):

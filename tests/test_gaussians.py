@@ -237,3 +237,10 @@ def test_means_of_changes_must_be_finite(generator):
     covariances = torch.eye(3, dtype=torch.float64).unsqueeze(0)
     with pytest.raises(ValueError, match="^means must be finite, got nan or infinity$"):
         mean_length_of_changes(torch.full((1, 2, 3), torch.nan).double(), covariances, generator=generator)
+
+
+def test_rows_of_a_batch_may_be_of_very_different_sizes():
+    variances = torch.tensor([[1.0, 2.0], [1e-30, 2e-30], [0.0, 0.0]], dtype=torch.float64)
+    lengths = mean_gaussian_length(variances)
+    assert isclose(lengths[1].item(), 1e-15 * lengths[0].item(), rel_tol=1e-12)
+    assert lengths[2] == 0

@@ -240,6 +240,8 @@ def test_the_empirical_kernel_is_that_of_one_output_and_of_its_own_inputs(genera
         empirical_tangent_kernel(network(generator), normal(generator, 2, 4), normal(generator, 2, 4))
     with pytest.raises(ValueError, match=r"^inputs_a must be torch.float64 on cpu like the weights, got torch.float32"):
         empirical_tangent_kernel(network(generator), torch.ones(2, 5), torch.ones(2, 5))
+    with pytest.raises(ValueError, match=r"^inputs_b must be finite, got nan or infinity$"):
+        empirical_tangent_kernel(network(generator), normal(generator, 2, 5), torch.full((2, 5), torch.nan).double())
     with pytest.raises(TypeError, match=r"^model must be a ReLUMLP, got Linear$"):
         empirical_tangent_kernel(torch.nn.Linear(5, 1), torch.ones(2, 5), torch.ones(2, 5))
 

@@ -9,13 +9,18 @@ from scipy.special import ellipe
 from torch import nn
 
 from tutorial_lib.architecture import Architecture
+from tutorial_lib.exact import mean_ball_length, mean_chi
+from tutorial_lib.gaussians import mean_gaussian_length
 from tutorial_lib.initializations import LayerStds
 from tutorial_lib.models import ReLUMLP
 from tutorial_lib.stability import (
+    directional_lengths,
     input_jacobians,
     perturbation_stability,
     random_direction_stability,
+    rows_at_once,
     sampled_perturbation_stability,
+    stability_of_jacobians,
     stability_per_input,
 )
 
@@ -504,3 +509,81 @@ def test_without_a_generator_nothing_is_sampled(as_a_reader, generator):  # noqa
         sampled_perturbation_stability(
             mlp(generator), normal(generator, 3, 5), radius=1.0, num_samples=2, generator=None
         )
+
+
+# Precision, draws and axes.
+
+
+def test_lengths_of_float32_derivatives_are_summed_in_float64(generator):
+    model, x = mlp(generator, input_dim=500).float(), normal(generator, 7, 500).float()
+    lengths = model.jacobians(x).squeeze(0).double().norm(dim=1)
+    expected = mean_ball_length(500) * mean_chi(1) / mean_chi(500) * lengths
+    torch.testing.assert_close(stability_per_input(model, x), expected, rtol=1e-12, atol=0)
+    torch.testing.assert_close(stability_of_jacobians(model.jacobians(x)), expected, rtol=1e-12, atol=0)
+    assert stability_per_input(model, x).dtype == torch.float64
+
+
+def test_lengths_along_float32_directions_are_divided_in_float64(generator):
+    model, x, state = mlp(generator, input_dim=500).float(), normal(generator, 7, 500).float(), generator.get_state()
+    lengths = directional_lengths(model, x, generator=generator)
+    generator.set_state(state)
+    draws = torch.randn(7, 500, generator=generator)
+    expected = model.changes(x, draws).double().norm(dim=1) / draws.double().norm(dim=1) * mean_ball_length(500)
+    torch.testing.assert_close(lengths, expected, rtol=1e-12, atol=0)
+
+
+def test_directions_come_from_the_generator_alone(generator):
+    model, x, state = mlp(generator), normal(generator, 20, 5), torch.get_rng_state()
+    seen = []
+    for seed in (3, 3, 4):
+        torch.manual_seed(len(seen))
+        seen.append(random_direction_stability(model, x, generator=torch.Generator().manual_seed(seed)).mean)
+    torch.set_rng_state(state)
+    assert seen[0] == seen[1] != seen[2]
+    default = random_direction_stability(model, x, generator=torch.Generator().manual_seed(3), num_directions=1)
+    assert default.mean == seen[0]
+
+
+def test_directions_in_images_are_uniform_on_the_sphere_of_all_pixels(generator):
+    flat = mlp(generator, input_dim=12)
+    images = nn.Sequential(nn.Flatten(), Wrapped(flat)).eval()
+    x = normal(generator, 4000, 12)
+    found = random_direction_stability(images, x.reshape(-1, 3, 4), generator=generator)
+    assert 4 * found.standard_error < 0.1 * found.mean
+    assert abs(found.z_score(perturbation_stability(flat, x).mean)) < 4
+
+
+@pytest.mark.parametrize("output_dim", [1, 3])
+def test_a_large_batch_of_an_ensemble_is_that_of_its_members(output_dim, generator):
+    models, x = mlp(generator, num_networks=2, output_dim=output_dim), normal(generator, 600, 5)
+    values = stability_per_input(models, x)
+    assert values.shape == (2, 600)
+    for index in range(2):
+        alone = ReLUMLP.from_weights([w[index] for w in models.weights], output_divisor=1.6)
+        torch.testing.assert_close(values[index], stability_per_input(alone, x), rtol=1e-10, atol=0)
+    found = random_direction_stability(models, x, generator=generator, num_directions=3)
+    assert found.num_draws == 2
+    assert abs(found.mean / values.mean().item() - 1) < 0.2
+
+
+@pytest.mark.parametrize(
+    ("sizes", "rows"),
+    [
+        ({"dim": 2}, 256),
+        ({"dim": 2**14}, 64),
+        ({"dim": 2**21}, 1),
+        ({"dim": 64, "outputs": 2**12}, 1),
+        ({"dim": 64, "outputs": 2**11}, 4),
+        ({"dim": 2**10, "outputs": 2**4, "networks": 2**6}, 16),
+    ],
+)
+def test_fewer_rows_at_a_time_the_more_numbers_a_row_needs(sizes, rows):
+    assert rows_at_once(**sizes) == rows
+
+
+def test_long_rows_of_a_jacobian_are_taken_in_parts_and_put_together(generator):
+    jacobian = normal(generator, 2, 40_000) / 200
+    (found,) = stability_per_input(Linear(jacobian), torch.ones(1, 40_000).double())
+    variances = torch.linalg.svdvals(jacobian).square()
+    expected = mean_gaussian_length(variances) / mean_chi(40_000) * mean_ball_length(40_000)
+    assert isclose(found.item(), expected.item(), rel_tol=1e-10)

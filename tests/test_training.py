@@ -22,6 +22,7 @@ from tutorial_lib.training import (
     DivergedError,
     Loss,
     largest_kernel_eigenvalues,
+    loss_and_gradients,
     stable_learning_rate,
     train,
 )
@@ -583,3 +584,74 @@ def test_dead_networks_without_a_reference_have_no_learning_rate(generator):
         stable_learning_rate(dead, x, reference=NOTHING)
     with pytest.raises(ValueError, match="^num_iterations must be an integer >= 1, got 0$"):
         largest_kernel_eigenvalues(dead, x, num_iterations=0)
+
+
+def test_a_network_that_diverges_at_once_is_left_alone_and_told(generator):
+    models, x, y = networks(generator, num_networks=2), normal(generator, 9, 5), normal(generator, 9)
+    models.weights[-1].data[0] *= 1e200
+    before = weights_of(models)
+    training = train(models, x, y, learning_rate=0.1, num_steps=3, target_loss=1e300)
+    assert training.reached.tolist() == [False, True]
+    training = train(models, x, y, learning_rate=0.1, num_steps=3)
+    assert all(torch.equal(weight[0], start[0]) for weight, start in zip(models.weights, before, strict=True))
+    with pytest.raises(DivergedError, match="^learning_rate must be smaller: 1 of 2 networks diverged, .* at step 0$"):
+        training.require_all_finite()
+    with pytest.raises(DivergedError, match="1 of 2 networks diverged, the first at step 0$"):
+        train(models, x, y, learning_rate=0.1, num_steps=3, measure=lambda _: {})
+    with pytest.raises(DivergedError, match="1 of 1 networks diverged, the first at step 0$"):
+        train(member(models, 0), x, y, learning_rate=0.1, num_steps=3)
+
+
+def test_a_loss_equal_to_the_target_has_reached_it(generator):
+    model, x = networks(generator, stds=NOTHING), normal(generator, 4, 5)
+    training = train(model, x, torch.ones(4).double(), learning_rate=0.1, num_steps=3, target_loss=0.5)
+    assert training.reached.tolist() == [True]
+    assert [row["step"].item() for row in training.rows] == [0]
+
+
+def test_a_network_is_dead_by_its_outputs_and_not_by_an_earlier_layer(generator):
+    x, y = normal(generator, 9, 5).abs(), normal(generator, 9)
+    models = networks(generator, num_networks=2, depth=4, width=5)
+    for weight in models.weights:
+        weight.data.abs_()
+    models.weights[2].data[1].neg_()  # the last hidden layer is silent, those before it speak
+    assert train(models, x, y, learning_rate=1e-3, num_steps=1).dead.tolist() == [False, True]
+
+
+def test_labels_of_other_precision_are_taken_to_that_of_the_inputs(generator):
+    model, x, y = networks(generator), normal(generator, 9, 5), normal(generator, 9).round()
+    other = ReLUMLP.from_weights(list(model.weights), output_divisor=1.6)
+    train(model, x, y, learning_rate=0.1, num_steps=2)
+    train(other, x, y.float(), learning_rate=0.1, num_steps=2)
+    assert torch.equal(model.weights[0], other.weights[0])
+
+
+@pytest.mark.usefixtures("as_a_reader")
+def test_two_outputs_need_two_columns_and_every_rate_is_positive(generator):
+    x, y = normal(generator, 9, 5), normal(generator, 9)
+    with pytest.raises(ValueError, match=r"^y must have shape \(9, 2\), one label per row of x, got \(9,\)$"):
+        train(networks(generator, output_dim=2), x, y, learning_rate=0.1, num_steps=1)
+    rates = torch.tensor([0.1, 0.0], dtype=torch.float64)
+    with pytest.raises(ValueError, match="^learning_rate must be one number or 2, finite and > 0, got"):
+        train(networks(generator, num_networks=2), x, y, learning_rate=rates, num_steps=1)
+    with pytest.raises(ValueError, match=r"^x must have shape \(batch, 5\) and not be empty, got \(9, 4\)$"):
+        largest_kernel_eigenvalues(networks(generator), x[:, :4])
+
+
+def test_the_learning_rate_has_the_precision_of_the_inputs(generator):
+    model, x = networks(generator).float(), normal(generator, 9, 5).float()
+    assert stable_learning_rate(model, x, reference=he(SHAPE)).dtype == torch.float32
+
+
+@pytest.mark.parametrize("output_dim", [1, 3])
+def test_losses_residuals_and_gradients_are_those_of_autograd(output_dim, generator):
+    models, x = networks(generator, num_networks=2, output_dim=output_dim, depth=3), normal(generator, 9, 5)
+    y = normal(generator, 9, output_dim)
+    weights = [weight.detach() for weight in models.weights]
+    losses, residuals, gradients = loss_and_gradients(weights, x, y, loss=HALF_SQUARE, output_divisor=1.6)
+    outputs = models(x).reshape(2, 9, output_dim)
+    expected = (outputs - y).square().sum(dim=2).mean(dim=1) / 2
+    torch.testing.assert_close(losses, expected.detach())
+    torch.testing.assert_close(residuals, (outputs - y).detach())
+    for found, gradient in zip(gradients, torch.autograd.grad(expected.sum(), list(models.weights)), strict=True):
+        torch.testing.assert_close(found, gradient)

@@ -4,7 +4,7 @@
 .mutation, one module after another: a mutant meets the tests and doctests of its module until the first failure.
 tests/mutants.json takes counts, score and survivors of each module as soon as they are known, and CONTRIBUTING.md
 the scores. A survivor that changes nothing is given its reason by hand there, as "equivalent": it is kept as long as
-the change is the same, and leaves the score.
+the change is the same, and leaves the score. What UNSEEN names is given its reason by itself.
 """
 
 import ast
@@ -48,6 +48,11 @@ ENVIRONMENT = os.environ | {
     **{f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")},
     **{"TQDM_DISABLE": "1", "PYTHONHASHSEED": "0"},
 }
+# Arguments that no test on one device can see changed, each with the reason.
+UNSEEN = {
+    "strict= guards against lengths that cannot differ": r"strict=\w+",
+    "there is one device where mutants run": r"device=[\w.]+",
+}
 # Exit codes of pytest and of the timer; any other (2-5: an accident of pytest) is no kill.
 OUTCOMES = {0: "survived", 1: "killed", 33: "not reached", 36: "timeout", 24: "timeout", 152: "timeout", -24: "timeout"}
 
@@ -87,6 +92,15 @@ def change(mutant: str) -> list[str]:
     return [line for line in lines if line[:1] in ("-", "+") and line[:3] not in ("---", "+++")]
 
 
+def unseen(change: list[str]) -> str | None:
+    """Return why no test can see this change, if only an argument of UNSEEN differs."""
+    for reason, argument in UNSEEN.items():
+        rest = [re.sub(r"[,\s]+\)", ")", re.sub(rf"(, )?{argument}", "", line)) for line in change]
+        if [line[1:] for line in rest if line[0] == "-"] == [line[1:] for line in rest if line[0] == "+"]:
+            return reason
+    return None
+
+
 def never_mutated(module: str) -> list[str]:
     """Name the functions that mutmut passes over, because they are decorated."""
     tree = ast.parse((WORK / f"tutorial_lib/{module}.py").read_text(encoding="utf-8"))
@@ -106,7 +120,7 @@ def outcome_of(module: str, children: int, reasons: dict[str, str]) -> dict[str,
     left = {m: change(m) for m, outcome in outcomes.items() if outcome not in ("killed", "timeout")}
     survivors = [
         {"in": m.split(".")[-1].split("__mutmut_")[0], "outcome": outcomes[m], "change": lines}
-        | ({"equivalent": reasons[str(lines)]} if str(lines) in reasons else {})
+        | ({"equivalent": reason} if (reason := reasons.get(str(lines)) or unseen(lines)) else {})
         for m, lines in left.items()
     ]
     return scored(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # for editors and type checkers; at run time names are loaded
     from tutorial_lib.bounds import lazy_rate as lazy_rate
     from tutorial_lib.estimates import Estimate as Estimate
     from tutorial_lib.exact import initial_perturbation_stability as initial_perturbation_stability
+    from tutorial_lib.gradient_flow import follow_gradient_flow as follow_gradient_flow
     from tutorial_lib.initializations import LayerStds as LayerStds
     from tutorial_lib.initializations import he as he
     from tutorial_lib.initializations import lecun as lecun
@@ -39,6 +40,7 @@ _MODULE_OF = {
     "LazyLimit": "lazy_limit",
     "ReLUMLP": "models",
     "classifier_report": "reports",
+    "follow_gradient_flow": "gradient_flow",
     "he": "initializations",
     "initial_perturbation_stability": "exact",
     "initial_stability_bound": "bounds",

@@ -70,8 +70,8 @@ def _require_none_diverged(diverged_at: Tensor) -> None:
         raise DivergedError(f"learning_rate must be smaller: {when}")
 
 
-def _ensemble_weights(networks: ReLUMLP) -> list[Float[Tensor, "networks rows columns"]]:
-    """Views of the weights with an axis of networks, so that one network is an ensemble of one."""
+def ensemble_weights(networks: ReLUMLP) -> list[Float[Tensor, "networks rows columns"]]:
+    """Return views of the weights with an axis of networks, so that one network is an ensemble of one."""
     return [w.data if w.ndim == 3 else w.data.unsqueeze(0) for w in networks.weights]
 
 
@@ -86,7 +86,8 @@ def _signals(weights: list[Tensor], layers: list[Tensor], last: Tensor) -> list[
     return [last, *hidden][::-1]
 
 
-def _require_trainable(networks: ReLUMLP, **inputs: Tensor) -> None:
+def require_trainable(networks: ReLUMLP, **inputs: Tensor) -> None:
+    """Raise unless ``networks`` are a ``ReLUMLP`` of finite weights, and every named argument is a batch of inputs."""
     require_network(networks)
     for weight in networks.weights:
         require_finite(networks=weight)
@@ -101,7 +102,8 @@ def _batches(num_rows: int, batch_size: int | None, generator: Generator | None)
         yield from torch.split(torch.randperm(num_rows, generator=generator), int(batch_size))
 
 
-def _require_labels(networks: ReLUMLP, x: Tensor, y: Tensor) -> None:
+def require_labels(networks: ReLUMLP, x: Tensor, y: Tensor) -> None:
+    """Raise unless ``y`` holds one finite label per row of x, in a column for each of several outputs."""
     if not isinstance(y, Tensor) or y.is_complex() or y.dtype == torch.bool or y.is_meta:
         kind = y.dtype if isinstance(y, Tensor) else type(y).__name__
         raise TypeError(f"y must be a tensor of real numbers, got {kind}")
@@ -161,10 +163,10 @@ def train(
         require_at_least(0, record_at=step)
     if measure is not None:
         require_callable(measure=measure)
-    _require_trainable(networks, x=x)
-    _require_labels(networks, x, y)
+    require_trainable(networks, x=x)
+    require_labels(networks, x, y)
     x, y = x.detach(), y.detach()
-    weights = _ensemble_weights(networks)
+    weights = ensemble_weights(networks)
     rates = _rates(learning_rate, len(weights[0]), x)
     y = y.reshape(len(x), -1).to(x)
     rows: list[dict[str, Tensor]] = []
@@ -194,6 +196,23 @@ def train(
             weight.baddbmm_(signal.mT, layer, alpha=-1)
     dead = (_layers(weights, x)[-1] @ weights[-1].mT == 0).flatten(1).all(dim=1)
     return TrainingRecord(rows, reached, diverged_at, dead)
+
+
+def loss_and_gradients(
+    weights: list[Tensor],
+    x: Float[Tensor, "batch dim"],
+    y: Float[Tensor, "batch outputs"],
+    *,
+    loss: Loss,
+    output_divisor: float,
+) -> tuple[Float[Tensor, " networks"], Float[Tensor, "networks batch outputs"], list[Tensor]]:
+    """Return mean loss, residuals and gradients by each weight matrix, of all networks of an ensemble."""
+    layers = _layers(weights, x)
+    outputs = (layers[-1] @ weights[-1].mT) / output_divisor
+    residuals = loss.residuals(outputs, y)
+    signals = _signals(weights, layers, residuals / (len(x) * output_divisor))
+    gradients = [signal.mT @ layer for signal, layer in zip(signals, layers, strict=True)]
+    return loss.values(outputs, y).mean(dim=1), residuals, gradients
 
 
 def stable_learning_rate(
@@ -228,9 +247,9 @@ def largest_kernel_eigenvalues(
     eigenvalue far above the others.
     """
     require_at_least(1, num_iterations=num_iterations)
-    _require_trainable(networks, x=x)
+    require_trainable(networks, x=x)
     x = x.detach()
-    weights = _ensemble_weights(networks)
+    weights = ensemble_weights(networks)
     layers = _layers(weights, x)
     vector = torch.ones_like(layers[-1] @ weights[-1].mT)
     for _ in range(num_iterations):
