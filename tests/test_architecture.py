@@ -78,7 +78,13 @@ LEVELS: list[dict[str, set[str]]] = [
             *("lazy_limit", "models", "randomness", "stability", "tensors", "training"),
         },
     },
-    {"book.results": {"book.experiments", "estimates"}},
+    {
+        "book.equal_loss": {
+            *("arguments", "book.data", "book.experiments", "estimates", "gradient_flow", "laziness", "models"),
+            *("progress", "randomness", "stability", "training"),
+        },
+    },
+    {"book.results": {"book.equal_loss", "book.experiments", "estimates"}},
 ]
 MAY_IMPORT = {module: allowed for level in LEVELS for module, allowed in level.items()}
 WITHOUT_TORCH = [

@@ -89,6 +89,7 @@ def limit():
 
 IMAGES = (0.5 + 0.1 * normal(2, 1, 3, 3)).clamp(0, 1)
 STEP = {"learning_rate": 0.01, "num_steps": 3}
+DESCENT = lazy_limit.Descent(**STEP)
 # A good call of every public function.
 CALLS: dict[str, Callable[[], tuple[Callable[..., object], dict[str, object]]]] = {
     "Architecture": lambda: (architecture.Architecture, {"input_dim": 3, "width": 4, "depth": 3, "output_dim": 2}),
@@ -96,6 +97,7 @@ CALLS: dict[str, Callable[[], tuple[Callable[..., object], dict[str, object]]]] 
     "lecun": lambda: (initializations.lecun, {"architecture": SHAPE}),
     "he": lambda: (initializations.he, {"architecture": SHAPE}),
     "ntk": lambda: (initializations.ntk, {"architecture": SHAPE}),
+    "mup": lambda: (initializations.mup, {"architecture": SHAPE}),
     "stds_of_scheme": lambda: (initializations.stds_of_scheme, {"scheme": "he", "architecture": SHAPE}),
     "Estimate.from_draws": lambda: (estimates.Estimate.from_draws, {"draws": [1.0, 2.0, 4.0]}),
     "Estimate.z_score": lambda: (estimates.Estimate(1.0, 0.5, 3).z_score, {"value": 2.0}),
@@ -192,17 +194,16 @@ CALLS: dict[str, Callable[[], tuple[Callable[..., object], dict[str, object]]]] 
         {"train_x": normal(5, 3), "train_y": normal(5), "stds": STDS, "architecture": SHAPE},
     ),
     "LazyLimit.stable_learning_rate": lambda: (limit().stable_learning_rate, {"factor": 0.5}),
-    "LazyLimit.remainders": lambda: (limit().remainders, STEP),
-    "LazyLimit.training_loss": lambda: (limit().training_loss, STEP),
-    "LazyLimit.outputs": lambda: (limit().outputs, {"test_x": normal(2, 3) + 1, **STEP}),
+    "LazyLimit.training_loss": lambda: (limit().training_loss, {"training": DESCENT}),
+    "LazyLimit.outputs": lambda: (limit().outputs, {"test_x": normal(2, 3) + 1, "training": DESCENT}),
     "LazyLimit.accuracy": lambda: (
         limit().accuracy,
-        {"test_x": normal(2, 3) + 1, "test_y": torch.tensor([1.0, -1.0]).double(), **STEP},
+        {"test_x": normal(2, 3) + 1, "test_y": torch.tensor([1.0, -1.0]).double(), "training": DESCENT},
     ),
-    "LazyLimit.gradients": lambda: (limit().gradients, {"test_x": normal(2, 3) + 1, **STEP}),
+    "LazyLimit.gradients": lambda: (limit().gradients, {"test_x": normal(2, 3) + 1, "training": DESCENT}),
     "LazyLimit.perturbation_stability": lambda: (
         limit().perturbation_stability,
-        {"test_x": normal(2, 3) + 1, **STEP, "generator": None},
+        {"test_x": normal(2, 3) + 1, "training": DESCENT, "generator": None},
     ),
     "predicted_perturbation_stability": lambda: (
         lazy_limit.predicted_perturbation_stability,
@@ -212,9 +213,12 @@ CALLS: dict[str, Callable[[], tuple[Callable[..., object], dict[str, object]]]] 
             "test_x": normal(2, 3) + 1,
             "stds": STDS,
             "architecture": SHAPE,
-            **STEP,
+            "training": DESCENT,
         },
     ),
+    "LazyLimit.time_of_loss": lambda: (limit().time_of_loss, {"level": 0.3}),
+    "Descent": lambda: (lazy_limit.Descent, STEP),
+    "Flow": lambda: (lazy_limit.Flow, {"time": 3.0}),
     "train": lambda: (
         training.train,
         {
@@ -482,7 +486,10 @@ def is_finite(result: object) -> bool:
 
 
 # Rates and laws are infinite where they exceed the largest float: documented.
-MAY_BE_INFINITE = {"initial_perturbation_stability", "initial_mean_square_gradient", "initial_stability_bound"}
+MAY_BE_INFINITE = {
+    *("Descent", "Flow"),  # as long as one likes
+    *("initial_perturbation_stability", "initial_mean_square_gradient", "initial_stability_bound"),
+}
 # What the message of a refusal may call an argument instead of its name: the one it does not fit, or a part of it.
 ALSO_CALLED: dict[str, tuple[str, ...]] = {
     "architecture": ("stds",),

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from tutorial_lib.book.data import load
 from tutorial_lib.book.experiments import TrainedRow, trained_rows
-from tutorial_lib.book.results import rows_as_text
+from tutorial_lib.book.results import row_as_columns, rows_as_text
 from tutorial_lib.initializations import INITIALIZATIONS
 from tutorial_lib.training import CROSS_ENTROPY, HALF_SQUARE
 
@@ -95,7 +95,9 @@ def main(names: list[str]) -> None:
             },
         }
         FOLDER.mkdir(exist_ok=True)
-        (FOLDER / f"{name}.csv").write_text(rows_as_text(rows, settings), encoding="utf-8")
+        (FOLDER / f"{name}.csv").write_text(
+            rows_as_text([row_as_columns(row) for row in rows], settings), encoding="utf-8"
+        )
 
 
 if __name__ == "__main__":

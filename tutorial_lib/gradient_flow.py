@@ -55,7 +55,8 @@ class FlowRecord:
         return ~torch.isnan(self.time)
 
 
-def _require_levels(levels: Sequence[float]) -> tuple[float, ...]:
+def require_levels(levels: Sequence[float]) -> tuple[float, ...]:
+    """Return ``levels`` as floats; raise unless they are one or more training losses that fall."""
     if isinstance(levels, str | Tensor) or not isinstance(levels, Sequence) or len(levels) == 0:
         raise TypeError(f"levels must be a sequence of one or more training losses, got {levels!r}")
     for level in levels:
@@ -96,7 +97,7 @@ def follow_gradient_flow(
 
     A network at the last level rests there. A level above its first loss counts as reached at time 0.
     """
-    levels = _require_levels(levels)
+    levels = require_levels(levels)
     require_positive(tolerance=tolerance)
     require_at_least(1, max_steps=max_steps)
     if measure is not None:

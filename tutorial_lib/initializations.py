@@ -73,13 +73,28 @@ def ntk(architecture: Architecture) -> LayerStds:
     return LayerStds(of_width, of_width, 1.0)
 
 
+def mup(architecture: Architecture) -> LayerStds:
+    """Variance 2 / width in every layer: the maximal update parametrization under gradient flow.
+
+    In the table of Yang and Hu (Tensor Programs IV, arXiv 2011.14522) muP multiplies the first layer by the root of
+    the width and the last by its inverse, over weights of variance 1 / width, with one learning rate. relu commutes
+    with positive factors, so the two multipliers cancel, and training is that of the plain network. The 2 in place
+    of 1 keeps the lengths of hidden layers, as in He's scheme.
+    """
+    require_architecture(architecture)
+    of_width = sqrt(2 / architecture.width)
+    return LayerStds(of_width, of_width, of_width)
+
+
+# The talk's three, and those that the book compares.
 INITIALIZATIONS: Mapping[str, Initialization] = {"lecun": lecun, "he": he, "ntk": ntk}
+SCHEMES: Mapping[str, Initialization] = {**INITIALIZATIONS, "mup": mup}
 
 
 def stds_of_scheme(scheme: str, architecture: Architecture) -> LayerStds:
-    """Return the standard deviations of a scheme known by its name: ``"lecun"``, ``"he"`` or ``"ntk"``."""
-    require_member(INITIALIZATIONS, scheme=scheme)
-    return INITIALIZATIONS[scheme](architecture)
+    """Return the standard deviations of a scheme known by its name: one of ``SCHEMES``."""
+    require_member(SCHEMES, scheme=scheme)
+    return SCHEMES[scheme](architecture)
 
 
 def require_stds(stds: LayerStds) -> None:

@@ -1,20 +1,22 @@
-"""Trained networks predicted without training: gradient descent in the limit of large width.
+"""Trained networks predicted without training: gradient descent or flow in the limit of large width.
 
-In that limit f_t = f_0 + Theta(., X) A_t (y - f_0(X)) with A_t = (I - (I - eta Theta / n)^t) / Theta,
-Theta the infinite-width tangent kernel at width m and f_0 a Gaussian process with the NNGP kernel K.
-So f_t and its input gradient are Gaussian, with mean and covariance in closed form. With several
-outputs each has this law, with its own labels, and they are independent.
+In that limit f_t = f_0 + Theta(., X) A_t (y - f_0(X)) with A_t = (I - (I - eta Theta / n)^t) / Theta
+after t steps, and A_t = (I - exp(-Theta t / n)) / Theta at time t of the flow. Theta is the infinite-width
+tangent kernel at width m, and f_0 a Gaussian process with the NNGP kernel K. So f_t and its input gradient
+are Gaussian, with mean and covariance in closed form. With several outputs each has this law, with its own
+labels, and they are independent.
 The derivation is in chapter 11; to our knowledge it is this book's own.
 """
 
-from math import inf
+from dataclasses import dataclass
+from math import exp, inf, log
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
 from tutorial_lib.architecture import Architecture, require_architecture
-from tutorial_lib.arguments import require_at_least, require_positive, require_shape
+from tutorial_lib.arguments import require_at_least, require_not_negative, require_positive, require_shape
 from tutorial_lib.estimates import Estimate
 from tutorial_lib.exact import initial_mean_square_gradient, mean_abs_coordinate, mean_ball_length
 from tutorial_lib.gaussians import mean_gaussian_length, mean_length_of_changes
@@ -26,8 +28,89 @@ from tutorial_lib.tensors import require_finite, require_generator, require_rows
 _BLOCK_POINTS = 16
 
 
+@dataclass(frozen=True)
+class Descent:
+    """Gradient descent: so many steps of one learning rate on the mean loss over training rows.
+
+    ``num_steps`` may be ``math.inf``.
+    """
+
+    learning_rate: float
+    num_steps: float
+
+    def __post_init__(self) -> None:
+        """Check both numbers."""
+        require_positive(learning_rate=self.learning_rate)
+        if self.num_steps != inf:
+            require_at_least(0, num_steps=self.num_steps)  # type: ignore[arg-type]
+
+    @property
+    def end(self) -> str:
+        """How long it takes, in words."""
+        return f"num_steps = {self.num_steps}"
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether every mode is learnt completely."""
+        return self.num_steps == inf
+
+    def require_convergent(self, rates: Float[Tensor, " modes"]) -> None:
+        """Raise where an error would grow from step to step."""
+        largest = float(rates.max())
+        if self.learning_rate * largest >= 2:
+            raise ValueError(f"learning_rate must be below {2 / largest:.6g}, got {self.learning_rate}")
+
+    def kept(self, rates: Float[Tensor, " modes"]) -> Float[Tensor, " modes"]:
+        """Return (1 - eta rate)^t, what is left of the error in each mode."""
+        if self.is_endless:
+            return torch.zeros_like(rates)
+        kept: Tensor = (1 - self.learning_rate * rates) ** self.num_steps
+        return kept
+
+    def learnt_per_rate(self, rates: Float[Tensor, " modes"]) -> Float[Tensor, " modes"]:
+        """Return (1 - kept) / rate, which for a rate of 0 is eta t."""
+        progress = self.learning_rate * rates
+        # 1 - (1 - z)^t without losing the digits of small z.
+        slow = -torch.expm1(self.num_steps * torch.log1p(-progress.clamp(max=0.5)))
+        learnt = torch.where(progress < 0.5, slow, 1 - self.kept(rates))
+        return torch.where(progress > 0, learnt / progress, self.num_steps) * self.learning_rate
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Gradient flow for some time: gradient descent of ever smaller steps. ``time`` may be ``math.inf``."""
+
+    time: float
+
+    def __post_init__(self) -> None:
+        """Check the time."""
+        if self.time != inf:
+            require_not_negative(time=self.time)
+
+    @property
+    def end(self) -> str:
+        """How long it takes, in words."""
+        return f"time = {self.time}"
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether every mode is learnt completely."""
+        return self.time == inf
+
+    def require_convergent(self, rates: Float[Tensor, " modes"]) -> None:
+        """Do nothing: along a flow no error grows."""
+
+    def kept(self, rates: Float[Tensor, " modes"]) -> Float[Tensor, " modes"]:
+        """Return exp(-rate time), what is left of the error in each mode."""
+        return torch.zeros_like(rates) if self.is_endless else torch.exp(-rates * self.time)
+
+    def learnt_per_rate(self, rates: Float[Tensor, " modes"]) -> Float[Tensor, " modes"]:
+        """Return (1 - kept) / rate, which for a rate of 0 is the time."""
+        return torch.where(rates > 0, -torch.expm1(-rates * self.time) / rates, self.time)
+
+
 class LazyLimit:
-    """The law of a network trained by full-batch gradient descent on the mean half square.
+    """The law of a network trained by ``Descent`` or ``Flow`` on the mean half square of all rows.
 
     Costs O(n^3) once for n training points, and O(n^2 d) per test point for the covariance of the
     gradient, d its dimension. All in float64. ``train_y`` has one label per row, or a column for each of two
@@ -67,51 +150,56 @@ class LazyLimit:
         require_positive(factor=factor)
         return factor * len(self.train_x) / float(self.eigenvalues[-1])
 
-    def _progress(self, learning_rate: float, num_steps: float) -> Float[Tensor, " train"]:
-        """What one step learns of each mode, eta lambda / n, if the settings make sense."""
-        require_positive(learning_rate=learning_rate)
+    def _rates(self, training: Descent | Flow) -> Float[Tensor, " train"]:
+        """What is learnt of each mode per unit of time, lambda / n, if the training makes sense."""
+        if not isinstance(training, Descent | Flow):
+            raise TypeError(f"training must be Descent(learning_rate, num_steps) or Flow(time), got {training!r}")
         smallest, largest = self.eigenvalues[0].item(), self.eigenvalues[-1].item()
-        if num_steps != inf:
-            require_at_least(0, num_steps=num_steps)  # type: ignore[arg-type]
-        elif smallest <= len(self.modes) * torch.finfo(torch.float64).eps * largest:
-            raise ValueError(f"num_steps = inf needs an invertible kernel, its smallest eigenvalue is {smallest:.3g}")
-        if learning_rate * largest / len(self.modes) >= 2:
-            raise ValueError(f"learning_rate must be below {2 * len(self.modes) / largest:.6g}, got {learning_rate}")
+        if training.is_endless and smallest <= len(self.modes) * torch.finfo(torch.float64).eps * largest:
+            raise ValueError(f"{training.end} needs an invertible kernel, its smallest eigenvalue is {smallest:.3g}")
         # Rounding can make the zero eigenvalues of a singular kernel negative.
-        progress: Tensor = self.eigenvalues.clamp(min=0) * (learning_rate / len(self.modes))
-        return progress
+        rates: Tensor = self.eigenvalues.clamp(min=0) / len(self.modes)
+        training.require_convergent(rates)
+        return rates
 
-    def remainders(self, learning_rate: float, num_steps: float) -> Float[Tensor, " train"]:
-        """Return (1 - eta lambda / n)^t, what t steps leave of the error in each mode; t may be inf."""
-        progress = self._progress(learning_rate, num_steps)
-        kept: Tensor = (1 - progress) ** num_steps if num_steps != inf else torch.zeros_like(progress)
-        return kept
-
-    def _inverse_modes(self, learning_rate: float, num_steps: float) -> Float[Tensor, "train train"]:
+    def _inverse_modes(self, training: Descent | Flow) -> Float[Tensor, "train train"]:
         """The matrix A_t, by (1 - remainder) / eigenvalue in each mode."""
-        progress = self._progress(learning_rate, num_steps)
-        # 1 - (1 - z)^t without losing the digits of small z; for z = 0 the quotient is t.
-        slow = -torch.expm1(num_steps * torch.log1p(-progress.clamp(max=0.5)))
-        learnt = torch.where(progress < 0.5, slow, 1 - self.remainders(learning_rate, num_steps))
-        quotients = torch.where(progress > 0, learnt / progress, num_steps) * (learning_rate / len(self.modes))
+        rates = self._rates(training)
+        quotients = training.learnt_per_rate(rates) / len(self.modes)
         return torch.mm(self.modes * quotients, self.modes.T)
 
-    def training_loss(self, *, learning_rate: float, num_steps: float) -> float:
+    def training_loss(self, training: Descent | Flow) -> float:
         """Return the mean of the half squared error over training points and initial weights."""
-        remainders = self.remainders(learning_rate, num_steps)
+        rates = self._rates(training)
+        remainders = training.kept(rates)
         labels = self.train_y.reshape(len(remainders), -1)
         bias = (remainders.unsqueeze(1) * (self.modes.T @ labels)).square().sum()
         noise = (remainders**2 * (self.modes.T @ self.nngp @ self.modes).diagonal()).sum()
         return float(bias + labels.shape[1] * noise) / (2 * len(self.train_x))
 
+    def time_of_loss(self, level: float) -> float:
+        """Return the time at which the flow's ``training_loss`` has fallen to ``level``; 0 if it starts below."""
+        from scipy.optimize import brentq  # takes long to load, and nothing else here needs it
+
+        require_positive(level=level)
+        if self.training_loss(Flow(0.0)) <= level:
+            return 0.0
+        # A time by which even the slowest mode has been learnt, if the level can be reached at all.
+        slowest = self.eigenvalues[self.eigenvalues > self.eigenvalues[-1] * 1e-15][0].item() / len(self.modes)
+        latest = 40 / slowest
+        if self.training_loss(Flow(latest)) > level:
+            raise ValueError(f"level must be above the loss that is left at the end, got {level}")
+        found = brentq(lambda log_time: log(self.training_loss(Flow(exp(log_time))) / level), -40, log(latest))
+        return exp(found)
+
     def outputs(
-        self, test_x: Float[Tensor, "test dim"], *, learning_rate: float, num_steps: float
+        self, test_x: Float[Tensor, "test dim"], training: Descent | Flow
     ) -> tuple[Float[Tensor, "test ..."], Float[Tensor, " test"]]:
         """Return mean (a column for each of several outputs) and variance over the initial weights of f_t."""
         self._require_test_inputs(test_x)
         lengths, cosines = lengths_and_cosines(test_x.double(), self.train_x)
         by_nngp, by_ntk = (lengths * profile for profile in self._profiles(cosines))
-        learnt = by_ntk @ self._inverse_modes(learning_rate, num_steps)
+        learnt = by_ntk @ self._inverse_modes(training)
         start = test_x.double().square().sum(dim=1) * self._profiles(torch.ones_like(cosines[:, 0]))[0]
         variances = start - 2 * (learnt * by_nngp).sum(dim=1) + ((learnt @ self.nngp) * learnt).sum(dim=1)
         return learnt @ self.train_y, variances.clamp(min=0)
@@ -120,9 +208,7 @@ class LazyLimit:
         self,
         test_x: Float[Tensor, "test dim"],
         test_y: Float[Tensor, " test"],
-        *,
-        learning_rate: float,
-        num_steps: float,
+        training: Descent | Flow,
     ) -> float:
         """Return the mean probability that the trained output has the sign of the label (+1 or -1)."""
         require_architecture(self.architecture, output_dim=1)
@@ -131,7 +217,7 @@ class LazyLimit:
         require_shape([len(test_x)], test_y=test_y.shape)
         if not bool((test_y.abs() == 1).all()):
             raise ValueError(f"test_y must be +1 or -1, got labels from {test_y.min():g} to {test_y.max():g}")
-        means, variances = self.outputs(test_x, learning_rate=learning_rate, num_steps=num_steps)
+        means, variances = self.outputs(test_x, training)
         margins = test_y.double() * means / variances.sqrt()
         return float(torch.special.ndtr(margins).mean())
 
@@ -157,7 +243,7 @@ class LazyLimit:
         return jacobians[0], jacobians[1]
 
     def gradients(
-        self, test_x: Float[Tensor, "test dim"], *, learning_rate: float, num_steps: float
+        self, test_x: Float[Tensor, "test dim"], training: Descent | Flow
     ) -> tuple[Float[Tensor, "test ... dim"], Float[Tensor, "test dim dim"]]:
         r"""Return mean and covariance over the initial weights of the trained input gradient.
 
@@ -169,7 +255,7 @@ class LazyLimit:
         """
         self._require_test_inputs(test_x)
         dim = test_x.shape[1]
-        inverse = self._inverse_modes(learning_rate, num_steps)
+        inverse = self._inverse_modes(training)
         square = initial_mean_square_gradient(self.stds, self.architecture.replace(output_dim=1))
         before = square / dim * torch.eye(dim, dtype=torch.float64)
         means, covariances = [], []
@@ -185,16 +271,15 @@ class LazyLimit:
     def perturbation_stability(
         self,
         test_x: Float[Tensor, "test dim"],
+        training: Descent | Flow,
         *,
-        learning_rate: float,
-        num_steps: float,
         generator: Generator | None = None,
     ) -> Estimate:
         """Return what ``predicted_perturbation_stability`` returns.
 
         Several outputs need a ``generator`` for directions; their part of the error is in it.
         """
-        means, covariances = self.gradients(test_x, learning_rate=learning_rate, num_steps=num_steps)
+        means, covariances = self.gradients(test_x, training)
         dim = test_x.shape[1]
         if means.ndim == 3:
             lengths = mean_length_of_changes(means, covariances, generator=require_generator(generator))
@@ -211,16 +296,14 @@ def predicted_perturbation_stability(
     test_x: Float[Tensor, "test dim"],
     stds: LayerStds,
     architecture: Architecture,
-    *,
-    learning_rate: float,
-    num_steps: float,
+    training: Descent | Flow,
 ) -> Estimate:
-    r"""Predict P / radius at ``test_x`` after ``num_steps`` of gradient descent, without training.
+    r"""Predict P / radius at ``test_x`` after training by gradient descent or flow, without training.
 
     P / radius = c_d E||g||, g ~ N(mean, covariance) of ``LazyLimit.gradients``: an integral, nothing
     is sampled. The mean is over initial weights; the error is that of the mean over test points, and
-    none if these points are all you ask about. ``num_steps`` may be ``math.inf``.
+    none if these points are all you ask about.
     """
     require_architecture(architecture, output_dim=1)
     limit = LazyLimit(train_x, train_y, stds, architecture)
-    return limit.perturbation_stability(test_x, learning_rate=learning_rate, num_steps=num_steps)
+    return limit.perturbation_stability(test_x, training)

@@ -6,7 +6,7 @@ import torch
 from tutorial_lib.architecture import Architecture
 from tutorial_lib.book.data import load
 from tutorial_lib.initializations import he
-from tutorial_lib.lazy_limit import LazyLimit
+from tutorial_lib.lazy_limit import Descent, LazyLimit
 
 TARGET_SECONDS = 20  # on two cores, kernels and eigenvalues included; here one thread
 
@@ -18,7 +18,7 @@ def test_prediction_of_a_trained_network(benchmark, depth):
     def predict():
         limit = LazyLimit(split.train_x, split.train_y, he(shape), shape)
         rate = limit.stable_learning_rate()
-        return limit.perturbation_stability(split.test_x, learning_rate=rate, num_steps=300)
+        return limit.perturbation_stability(split.test_x, Descent(rate, 300))
 
     estimate = benchmark.pedantic(predict, rounds=1, iterations=1)
     benchmark.extra_info["target"] = TARGET_SECONDS

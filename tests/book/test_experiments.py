@@ -22,6 +22,7 @@ from tutorial_lib.book.experiments import (
 from tutorial_lib.exact import initial_perturbation_stability
 from tutorial_lib.initializations import INITIALIZATIONS, he, lecun
 from tutorial_lib.laziness import kernel_drift, lazy_ratio
+from tutorial_lib.lazy_limit import Descent
 from tutorial_lib.randomness import random_stream
 from tutorial_lib.stability import perturbation_stability, stability_per_input
 from tutorial_lib.training import CROSS_ENTROPY, HALF_SQUARE, DivergedError, Loss, stable_learning_rate, train
@@ -358,8 +359,8 @@ def test_rows_beside_the_limit_are_trained_with_its_learning_rate(scheme):
     assert isclose(after.loss.mean, (networks(x) - y).square().mean().item() / 2, rel_tol=1e-5)
     assert isclose(after.lazy_ratio.mean, lazy_ratio(start, networks).mean().item(), rel_tol=1e-5)
     assert isclose(after.kernel_drift.mean, kernel_drift(start, networks, x).mean().item(), rel_tol=1e-5)
-    assert after.predicted_stability == limit.perturbation_stability(split.test_x, **settings).mean
-    assert after.predicted_loss == limit.training_loss(**settings)
+    assert after.predicted_stability == limit.perturbation_stability(split.test_x, Descent(**settings)).mean
+    assert after.predicted_loss == limit.training_loss(Descent(**settings))
     assert isclose(after.gap.mean, after.stability.mean / after.predicted_stability - 1, rel_tol=1e-9)
     assert isclose(after.gap.standard_error, after.stability.standard_error / after.predicted_stability, rel_tol=1e-9)
 

@@ -9,7 +9,7 @@ import torch
 from tools.sweeps import FOLDER, LOSSES, SWEEPS
 from tutorial_lib.book.data import load
 from tutorial_lib.book.experiments import TrainedRow, trained_rows
-from tutorial_lib.book.results import rows_as_text, stored_rows, stored_settings
+from tutorial_lib.book.results import row_as_columns, rows_as_text, stored_rows, stored_settings
 from tutorial_lib.estimates import Estimate
 
 STORED = sorted(name for name in SWEEPS if (FOLDER / f"{name}.csv").exists())
@@ -38,20 +38,20 @@ def folder(tmp_path, monkeypatch):
 def test_rows_and_settings_come_back_as_they_were_written(folder):
     rows = [ROW, replace(ROW, scheme="ntk", width=16, stability=Estimate(0.375, 0.25, 16), num_dead=0)]
     settings = {"command": "python -m anything", "depths": [4], "seed": 0, "factor": 0.5}
-    (folder / "mine.csv").write_text(rows_as_text(rows, settings), encoding="utf-8")
+    (folder / "mine.csv").write_text(rows_as_text([row_as_columns(row) for row in rows], settings), encoding="utf-8")
     assert stored_rows("mine") == rows
     assert stored_settings("mine") == settings
 
 
 def test_numbers_are_rounded_to_six_digits(folder):
     row = replace(ROW, stability=Estimate(0.123456789, 0.00123456789, 16))
-    (folder / "mine.csv").write_text(rows_as_text([row], {}), encoding="utf-8")
+    (folder / "mine.csv").write_text(rows_as_text([row_as_columns(row)], {}), encoding="utf-8")
     assert stored_rows("mine")[0].stability == Estimate(0.123457, 0.00123457, 16)
 
 
 def test_an_unknown_name_is_refused_with_the_stored_ones(folder):
     for name in ("mine", "yours"):
-        (folder / f"{name}.csv").write_text(rows_as_text([ROW], {}), encoding="utf-8")
+        (folder / f"{name}.csv").write_text(rows_as_text([row_as_columns(ROW)], {}), encoding="utf-8")
     (folder / "notes.json").write_text("{}", encoding="utf-8")
     with pytest.raises(ValueError, match="^name must be one of mine, yours, got 'ours'$"):
         stored_rows("ours")

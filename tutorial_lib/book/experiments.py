@@ -15,7 +15,7 @@ from tutorial_lib.estimates import Estimate
 from tutorial_lib.exact import initial_perturbation_stability
 from tutorial_lib.initializations import LayerStds, stds_of_scheme
 from tutorial_lib.laziness import kernel_drift, lazy_ratio
-from tutorial_lib.lazy_limit import LazyLimit
+from tutorial_lib.lazy_limit import Descent, LazyLimit
 from tutorial_lib.models import ReLUMLP
 from tutorial_lib.randomness import random_stream
 from tutorial_lib.stability import perturbation_stability, stability_per_input
@@ -82,8 +82,8 @@ def architecture_for(split: Split, *, width: int, depth: int) -> Architecture:
     return Architecture(input_dim=split.train_x.shape[1], width=width, depth=depth, output_dim=outputs)
 
 
-def _right(outputs: Tensor, labels: Tensor) -> Tensor:
-    """Fraction of inputs put into the right class: by sign for one output, else by the largest."""
+def right_answers(outputs: Tensor, labels: Tensor) -> Tensor:
+    """Return the fraction of inputs put into the right class: by sign for one output, else by the largest."""
     if labels.ndim == 1:
         return (outputs * labels > 0).double().mean(dim=-1)
     return (outputs.argmax(dim=-1) == labels.argmax(dim=-1)).double().mean(dim=-1)
@@ -139,7 +139,7 @@ def trained_rows(
         return {
             "loss": losses.mean(dim=1),  # replaces that of the step, which sees one batch only
             "stability": stability_per_input(networks, test_x).mean(dim=1),
-            "accuracy": _right(answers, test_y),
+            "accuracy": right_answers(answers, test_y),
             "lazy_ratio": lazy_ratio(initial, networks),
             "dead": (answers == 0).flatten(1).all(dim=1),
         }
@@ -272,8 +272,8 @@ def rows_beside_limit(
     return [
         LimitRow(
             num_steps=step,
-            predicted_stability=limit.perturbation_stability(split.test_x, learning_rate=rate, num_steps=step).mean,
-            predicted_loss=limit.training_loss(learning_rate=rate, num_steps=step),
+            predicted_stability=limit.perturbation_stability(split.test_x, Descent(rate, step)).mean,
+            predicted_loss=limit.training_loss(Descent(rate, step)),
             **{name: Estimate.from_draws(row[name].tolist()) for name in measured},
         )
         for row in result.rows

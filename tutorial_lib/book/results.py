@@ -10,12 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from importlib.resources import files
 from io import StringIO
+from math import isnan
 from pathlib import Path
+from typing import TypeVar
 
+from tutorial_lib.book.equal_loss import LevelRow
 from tutorial_lib.book.experiments import TrainedRow
 from tutorial_lib.estimates import Estimate
 
-_KINDS: Mapping[str, object] = {field.name: field.type for field in fields(TrainedRow)}
+Row = TypeVar("Row", TrainedRow, LevelRow)
 
 
 def _text(name: str) -> str:
@@ -32,38 +35,46 @@ def stored_settings(name: str) -> dict[str, object]:
     return dict(json.loads(_text(name).splitlines()[0].removeprefix("# ")))
 
 
-def _columns(row: TrainedRow) -> dict[str, str | int | float]:
-    columns: dict[str, str | int | float] = {}
+def row_as_columns(row: TrainedRow | LevelRow) -> dict[str, str | int | float]:
+    """Return the numbers of a row by name: an estimate is its mean, its error, and with all others its networks."""
+    columns: dict[str, str | int | float] = {"networks": 0}
     for name, value in vars(row).items():
         if isinstance(value, Estimate):
-            columns |= {name: value.mean, f"{name} error": value.standard_error, "networks": value.num_draws}
+            columns |= {name: value.mean, f"{name} error": value.standard_error}
+            columns["networks"] = max(int(columns["networks"]), value.num_draws)
         else:
             columns[name] = value
     return columns
 
 
-def _row(columns: Mapping[str, str]) -> TrainedRow:
+def _row(kind: type[Row], columns: Mapping[str, str]) -> Row:
     values: dict[str, object] = {}
-    for name, kind in _KINDS.items():
-        if kind is Estimate:
-            error = float(columns[f"{name} error"])
-            values[name] = Estimate(float(columns[name]), error, int(columns["networks"]))
+    for field in fields(kind):
+        if field.type is Estimate:
+            mean = float(columns[field.name])
+            draws = 0 if isnan(mean) else int(columns["networks"])
+            values[field.name] = Estimate(mean, float(columns[f"{field.name} error"]), draws)
         else:
-            values[name] = columns[name] if kind is str else int(columns[name])
-    return TrainedRow(**values)  # type: ignore[arg-type]
+            values[field.name] = {str: str, int: int, float: float}[field.type](columns[field.name])  # type: ignore[index]
+    return kind(**values)  # type: ignore[arg-type]
 
 
 def stored_rows(name: str) -> list[TrainedRow]:
-    """Return the rows of a stored result, such as ``"budgets"``."""
-    return [_row(columns) for columns in csv.DictReader(_text(name).splitlines()[1:])]
+    """Return the rows of a stored sweep, such as ``"budgets"``."""
+    return [_row(TrainedRow, columns) for columns in csv.DictReader(_text(name).splitlines()[1:])]
 
 
-def rows_as_text(rows: Sequence[TrainedRow], settings: Mapping[str, object]) -> str:
-    """Return the content of a result file; numbers are rounded to six digits."""
+def stored_levels(name: str) -> list[LevelRow]:
+    """Return the rows of a stored study at equal loss, such as ``"flow_parity"``."""
+    return [_row(LevelRow, columns) for columns in csv.DictReader(_text(name).splitlines()[1:])]
+
+
+def rows_as_text(rows: Sequence[Mapping[str, str | int | float]], settings: Mapping[str, object]) -> str:
+    """Return the content of a result file, of rows as columns; numbers are rounded to six digits."""
     table = StringIO()
     lines = [
-        {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in _columns(row).items()}
-        for row in rows
+        {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in columns.items()}
+        for columns in rows
     ]
     writer = csv.DictWriter(table, list(lines[0]), lineterminator="\n")
     writer.writeheader()

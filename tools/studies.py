@@ -1,0 +1,231 @@
+"""The studies behind part IV: `python -m tools.studies NAME ... [--jobs N | --cluster ADDRESS]`.
+
+A study is a set of cells: networks of one scheme, width and depth, trained in one way. Each finished cell is a file in
+.studies/NAME, written at once or not at all, so that a study that was stopped goes on where it was, and a cell whose
+settings have changed is run again. When all cells are there, the table becomes package data. Cells run on this
+machine's processors (joblib), or on a Dask cluster whose workers can import this repository.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from platform import python_version
+from typing import Any
+
+import joblib
+import numpy
+import torch
+from tqdm import tqdm
+
+from tutorial_lib.book.data import Split, load
+from tutorial_lib.book.equal_loss import flow_rows, optimizer_rows
+from tutorial_lib.book.results import row_as_columns, rows_as_text
+from tutorial_lib.training import CROSS_ENTROPY, HALF_SQUARE
+
+ROOT = Path(__file__).resolve().parent.parent
+WORK = ROOT / ".studies"
+STORED = ROOT / "tutorial_lib" / "book" / "stored"
+LOSSES = {"half square": HALF_SQUARE, "cross entropy": CROSS_ENTROPY}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Everything that decides the numbers of one cell, as plain values that JSON keeps."""
+
+    scheme: str
+    depth: int
+    width: int
+    num_networks: int
+    levels: tuple[float, ...]
+    method: str = "flow"
+    epochs: tuple[int, ...] = ()
+    max_epochs: int = 0
+    tolerance: float = 0.01
+    max_steps: int = 20_000
+    source: str = "digits"
+    task: str = "parity"
+    num_train: int = 256
+    loss: str = "half square"
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """The name of its file: readable, and another one for other settings."""
+        digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:10]
+        return f"{self.scheme}-L{self.depth}-m{self.width}-{self.method.replace(' ', '_')}-{digest}"
+
+    @property
+    def cost(self) -> int:
+        """Grows with the time it takes; the longest cells go first, so that none is left alone at the end."""
+        return self.depth * self.width * self.width * self.num_networks
+
+
+@dataclass(frozen=True)
+class Study:
+    """What varies from cell to cell, and what is common to all."""
+
+    schemes: tuple[str, ...]
+    depths: tuple[int, ...]
+    widths: tuple[int, ...]
+    num_networks: dict[int, int]  # largest width: number of networks up to it
+    methods: tuple[str, ...] = ("flow",)
+    common: dict[str, Any] = field(default_factory=dict)
+
+    def cells(self) -> list[Cell]:
+        """List all cells, the longest first."""
+        cells = [
+            Cell(scheme, depth, width, self._count(width), method=method, **self.common)
+            for scheme in self.schemes
+            for depth in self.depths
+            for width in self.widths
+            for method in self.methods
+        ]
+        return sorted(cells, key=lambda cell: cell.cost, reverse=True)
+
+    def _count(self, width: int) -> int:
+        return next(count for largest, count in self.num_networks.items() if width <= largest)
+
+
+FOUR, THREE = ("lecun", "he", "ntk", "mup"), ("lecun", "he", "ntk")
+PARITY_LEVELS = (0.45, 0.4, 0.35, 0.3, 0.25, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03, 0.02)
+TEN_LEVELS = (2.0, 1.5, 1.0, 0.7, 0.5, 0.3, 0.2, 0.1, 0.05)
+TEN = {"levels": TEN_LEVELS, "task": "ten", "num_train": 512, "loss": "cross entropy"}
+SGD = {"method": "batches of 32"}
+MANY = {64: 16, 128: 12, 512: 8, 1024: 4}
+STUDIES = {
+    "flow_parity": Study(FOUR, (2, 4, 6, 8), (8, 16, 32, 64, 128, 256, 512), MANY, common={"levels": PARITY_LEVELS}),
+    "flow_parity_half_tolerance": Study(
+        FOUR, (2, 8), (16, 128), MANY, common={"levels": PARITY_LEVELS, "tolerance": 0.005}
+    ),
+    "flow_parity_mnist": Study(
+        THREE, (2, 4), (8, 16, 32, 64, 128, 256), MANY, common={"levels": PARITY_LEVELS, "source": "mnist"}
+    ),
+    "optimizers": Study(
+        THREE,
+        (2, 4),
+        (16, 64, 256),
+        MANY,
+        ("half the stable step", "a twentieth of it", "batches of 32", "batches of 8", "Adam"),
+        {"levels": PARITY_LEVELS, "max_epochs": 3000},
+    ),
+    "flow_ten": Study(THREE, (2, 4, 6, 8, 10), (16, 32, 64, 128, 256), {64: 8, 256: 4}, common=TEN),
+    "flow_ten_mnist": Study(THREE, (2, 4, 6), (16, 64, 256), {64: 8, 256: 4}, common=TEN | {"source": "mnist"}),
+    "sgd_ten": Study(
+        THREE,
+        (2, 4, 6, 8, 10),
+        (16, 32, 64, 128, 256, 512, 1024),
+        {64: 8, 256: 4, 1024: 2},
+        ("batches of 32",),
+        TEN | {"epochs": (10, 30, 100), "max_epochs": 1000},
+    ),
+}
+
+
+def run(cell: Cell) -> dict[str, Any]:
+    """Train the networks of a cell; return its rows and what made them."""
+    torch.set_num_threads(1)
+    start = time.perf_counter()
+    double = load(cell.source, num_train=cell.num_train, task=cell.task)
+    split = Split(*(values.float() for values in double))
+    sizes = {"width": cell.width, "depth": cell.depth, "num_networks": cell.num_networks}
+    common: dict[str, Any] = {**sizes, "levels": cell.levels, "loss": LOSSES[cell.loss], "seed": cell.seed}
+    if cell.method == "flow":
+        rows = flow_rows(cell.scheme, split, tolerance=cell.tolerance, max_steps=cell.max_steps, **common)
+    else:
+        ends = {"epochs": cell.epochs, "max_epochs": cell.max_epochs}
+        rows = optimizer_rows(cell.scheme, split, method=cell.method, **ends, **common)
+    return {
+        "cell": asdict(cell),
+        "versions": versions(),
+        "seconds": round(time.perf_counter() - start, 1),
+        "rows": [row_as_columns(row) for row in rows],
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a number depends on."""
+    return {"numpy": numpy.__version__, "python": python_version(), "torch": torch.__version__.split("+")[0]}
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file at once or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def finished(cells: list[Cell], folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield what is known of these cells, in their order."""
+    for cell in cells:
+        path = folder / f"{cell.name}.json"
+        if path.exists():
+            yield json.loads(path.read_text(encoding="utf-8"))
+
+
+def run_missing(name: str, cells: list[Cell], folder: Path, jobs: int) -> None:
+    """Run the cells that have no file yet, and write the file of each as soon as it is done."""
+    missing = [cell for cell in cells if not (folder / f"{cell.name}.json").exists()]
+    results = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(joblib.delayed(run)(c) for c in missing)
+    for result in tqdm(results, desc=name, total=len(missing)):
+        cell = Cell(
+            **{key: tuple(value) if isinstance(value, list) else value for key, value in result["cell"].items()}
+        )
+        write(folder / f"{cell.name}.json", json.dumps(result))
+
+
+def publish(name: str, cells: list[Cell], folder: Path, stored: Path) -> bool:
+    """Write the table of a study if every cell is there; return whether it is."""
+    results = list(finished(cells, folder))
+    if len(results) < len(cells):
+        return False
+    common = {key: value for key, value in asdict(cells[0]).items() if all(asdict(c)[key] == value for c in cells)}
+    settings = common | {
+        "command": f"python -m tools.studies {name}",
+        "data": f"{cells[0].source}, rows of length 1, float32",
+        "seconds": round(sum(result["seconds"] for result in results)),
+        "threads": 1,
+        "versions": results[0]["versions"],
+    }
+    rows = sorted((row for result in results for row in result["rows"]), key=_place)
+    write(stored / f"{name}.csv", rows_as_text(rows, settings))
+    return True
+
+
+def _place(row: dict[str, Any]) -> tuple[Any, ...]:
+    return (row["scheme"], row["method"], row["depth"], row["width"], row["epoch"], -row["level"])
+
+
+def main(arguments: list[str]) -> None:
+    """Run the named studies, or all, as far as they are not done."""
+    parser = argparse.ArgumentParser(prog="python -m tools.studies", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(STUDIES)}; all without a name")
+    parser.add_argument("--jobs", type=int, default=joblib.cpu_count(), help="processes on this machine")
+    parser.add_argument("--cluster", help="address of a Dask scheduler, such as tcp://127.0.0.1:8786")
+    options = parser.parse_args(arguments)
+    if unknown := set(options.names) - set(STUDIES):
+        parser.error(f"NAME must be one of {', '.join(STUDIES)}, got {', '.join(sorted(unknown))}")
+    backend = nullcontext()
+    if options.cluster:
+        from dask.distributed import Client
+
+        client = Client(options.cluster)
+        backend = joblib.parallel_config(backend="dask", wait_for_workers_timeout=60)
+        print(f"Dask cluster of {len(client.scheduler_info()['workers'])} workers")
+    with backend:
+        for name in options.names or list(STUDIES):
+            cells = STUDIES[name].cells()
+            run_missing(name, cells, WORK / name, options.jobs)
+            publish(name, cells, WORK / name, STORED)
+            print(f"{name}: {len(cells)} cells, in {STORED / name}.csv")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,251 @@
+"""Networks compared at equal training loss: along gradient flow, or as optimizers that people use bring them there."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from math import nan
+
+import torch
+from torch import Tensor
+
+from tutorial_lib.arguments import require_at_least, require_member
+from tutorial_lib.book.data import Split
+from tutorial_lib.book.experiments import architecture_for, random_networks, reference_stds, right_answers
+from tutorial_lib.estimates import Estimate
+from tutorial_lib.gradient_flow import follow_gradient_flow, require_levels
+from tutorial_lib.laziness import lazy_ratio
+from tutorial_lib.models import ReLUMLP
+from tutorial_lib.progress import progress
+from tutorial_lib.randomness import random_stream
+from tutorial_lib.stability import stability_per_input
+from tutorial_lib.training import HALF_SQUARE, Loss, stable_learning_rate
+
+
+@dataclass(frozen=True)
+class LevelRow:
+    """What networks of one size were like when their training loss had come down to a level, or after an epoch.
+
+    Estimates are over the ``num_reached`` networks that got there; nan if there are none.
+    """
+
+    scheme: str
+    width: int
+    depth: int
+    method: str  # "flow", or one of OPTIMIZERS
+    level: float  # training loss; nan in the row of an epoch
+    epoch: int  # 0 in the row of a level
+    num_networks: int
+    num_reached: int
+    time: Estimate  # of the flow; nan for an optimizer
+    steps: Estimate  # of the optimizer; for the flow the time in steps of half the largest stable size at the start
+    loss: Estimate  # mean over all training rows
+    stability: Estimate  # P / radius on the test inputs
+    over_lead: Estimate  # P / radius over the mean lead: |f| for one output, else first less second output
+    accuracy: Estimate  # fraction of test inputs with the right class
+    lazy_ratio: Estimate
+
+
+_MEASURED = ("loss", "stability", "over_lead", "accuracy", "lazy_ratio")
+
+
+def leads(outputs: Tensor, num_outputs: int) -> Tensor:
+    """Return how far the answer leads at each input: |f| for one output, else the first less the second."""
+    if num_outputs == 1:
+        return outputs.abs()
+    first, second = outputs.topk(2, dim=-1).values.unbind(dim=-1)
+    return first - second
+
+
+def _training_losses(networks: ReLUMLP, split: Split, loss: Loss) -> Tensor:
+    rows = len(split.train_x)
+    with torch.no_grad():
+        outputs = networks(split.train_x).reshape(-1, rows, networks.output_dim)
+    return loss.values(outputs, split.train_y.reshape(rows, -1)).mean(dim=1)
+
+
+def _members(networks: ReLUMLP, members: Tensor) -> ReLUMLP:
+    return ReLUMLP.from_weights([weight.detach()[members] for weight in networks.weights])
+
+
+def _measure(networks: ReLUMLP, initial: ReLUMLP, split: Split, loss: Loss) -> dict[str, Tensor]:
+    with torch.no_grad():
+        answers = networks(split.test_x)
+    stability = stability_per_input(networks, split.test_x).mean(dim=1)
+    return {
+        "loss": _training_losses(networks, split, loss),
+        "stability": stability,
+        "over_lead": stability / leads(answers, networks.output_dim).double().mean(dim=1),
+        "accuracy": right_answers(answers, split.test_y),
+        "lazy_ratio": lazy_ratio(initial, networks),
+    }
+
+
+def _estimate(values: Tensor) -> Estimate:
+    """The mean over the networks that have a number."""
+    known = values[~torch.isnan(values)]
+    return Estimate.from_draws(known.double().numpy()) if len(known) else Estimate(nan, nan, 0)
+
+
+def _row(shared: Mapping[str, object], tables: Mapping[str, Tensor], place: int, level: float, epoch: int) -> LevelRow:
+    """Return one row of tables that have an entry, or nan, for each network and place."""
+    reached = ~torch.isnan(tables["loss"][:, place])
+    counts = {"epoch": epoch, "num_networks": len(reached), "num_reached": int(reached.sum())}
+    estimates = {name: _estimate(table[:, place]) for name, table in tables.items()}
+    return LevelRow(**shared, level=level, **counts, **estimates)  # type: ignore[arg-type]
+
+
+def _start(
+    scheme: str, split: Split, *, width: int, depth: int, num_networks: int, seed: int
+) -> tuple[ReLUMLP, Tensor]:
+    """Networks before training, and half of the largest stable learning rate of each."""
+    shape = architecture_for(split, width=width, depth=depth)
+    networks = random_networks(scheme, shape, num_networks=num_networks, seed=seed).to(split.train_x)
+    return networks, stable_learning_rate(networks, split.train_x, reference=reference_stds(scheme, shape))
+
+
+def flow_rows(
+    scheme: str,
+    split: Split,
+    *,
+    width: int,
+    depth: int,
+    num_networks: int,
+    levels: Sequence[float],
+    loss: Loss = HALF_SQUARE,
+    tolerance: float = 0.01,
+    max_steps: int = 20_000,
+    seed: int = 0,
+) -> list[LevelRow]:
+    """Follow gradient flow from networks of a scheme; return a row for each level of the training loss.
+
+    In the dtype of the data. Networks that do not come down to a level are in no mean of its row, which counts those
+    that do. Settings as in ``follow_gradient_flow``.
+    """
+    sizes = {"width": width, "depth": depth, "num_networks": num_networks}
+    networks, rates = _start(scheme, split, **sizes, seed=seed)
+    initial = deepcopy(networks)
+    flowed = follow_gradient_flow(
+        networks,
+        split.train_x,
+        split.train_y,
+        levels=levels,
+        measure=lambda some, members: _measure(some, _members(initial, members), split, loss),
+        tolerance=tolerance,
+        max_steps=max_steps,
+        loss=loss,
+    )
+    nothing = torch.full_like(flowed.time, nan)
+    tables = {name: flowed.measured.get(name, nothing) for name in _MEASURED}
+    tables |= {"time": flowed.time, "steps": flowed.time / rates.unsqueeze(1)}
+    shared = {"scheme": scheme, "width": width, "depth": depth, "method": "flow"}
+    return [_row(shared, tables, place, level, 0) for place, level in enumerate(flowed.levels)]
+
+
+# Of weights and the largest stable learning rates: an optimizer, and a factor for the loss of each network.
+_Maker = Callable[[list[Tensor], Tensor], tuple[torch.optim.Optimizer, Tensor]]
+
+
+def _descent(part: float) -> _Maker:
+    # One rate for all weights, so each network takes its own from its loss.
+    return lambda weights, stable: (torch.optim.SGD(weights, lr=1.0), part * stable)
+
+
+def _adam(rate: float) -> _Maker:
+    return lambda weights, stable: (torch.optim.Adam(weights, lr=rate), torch.ones_like(stable))
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """How an optimizer that people use takes a step; without ``batch_size`` on all rows."""
+
+    batch_size: int | None
+    make: _Maker
+
+
+OPTIMIZERS: Mapping[str, Optimizer] = {
+    "half the stable step": Optimizer(None, _descent(0.5)),
+    "a twentieth of it": Optimizer(None, _descent(0.05)),
+    "batches of 32": Optimizer(32, _descent(0.1)),
+    "batches of 8": Optimizer(8, _descent(0.1)),
+    "Adam": Optimizer(32, _adam(1e-3)),
+}
+
+
+def optimizer_rows(
+    scheme: str,
+    split: Split,
+    *,
+    width: int,
+    depth: int,
+    num_networks: int,
+    method: str,
+    max_epochs: int,
+    levels: Sequence[float] = (),
+    epochs: Sequence[int] = (),
+    loss: Loss = HALF_SQUARE,
+    seed: int = 0,
+) -> list[LevelRow]:
+    """Train with one of ``OPTIMIZERS``; return a row for each level of the training loss, then for each epoch.
+
+    A network belongs to a level where its loss on all training rows, looked at four times an epoch, is first at or
+    below it. One whose loss ceases to be finite belongs to no level and no epoch after that.
+    """
+    require_member(OPTIMIZERS, method=method)
+    require_at_least(1, max_epochs=max_epochs)
+    levels = require_levels(levels) if len(levels) else ()
+    sizes = {"width": width, "depth": depth, "num_networks": num_networks}
+    networks, half_stable = _start(scheme, split, **sizes, seed=seed)
+    initial = deepcopy(networks)
+    seen = _Seen(num_networks, len(levels) + len(epochs))
+    for step, epoch in _train(networks, split, OPTIMIZERS[method], 2 * half_stable, max_epochs, loss, seed):
+        losses = _training_losses(networks, split, loss)
+        places = [place for place, level in enumerate(levels) if bool((losses <= level).any())]
+        places += [len(levels) + place for place, wanted in enumerate(epochs) if wanted == epoch]
+        for place in places:
+            there = losses <= levels[place] if place < len(levels) else torch.isfinite(losses)
+            members = (there & torch.isnan(seen.values["loss"][:, place])).nonzero().flatten()
+            if len(members):
+                measured = _measure(_members(networks, members), _members(initial, members), split, loss)
+                seen.note(members, place, measured | {"steps": torch.full((len(members),), float(step))})
+        arrived = len(levels) == 0 or bool((~torch.isnan(seen.values["loss"][:, len(levels) - 1])).all())
+        if arrived and epoch >= max(epochs, default=0):
+            break
+    shared = {"scheme": scheme, "width": width, "depth": depth, "method": method}
+    moments = [(level, 0) for level in levels] + [(nan, epoch) for epoch in epochs]
+    return [_row(shared, seen.values, place, *moment) for place, moment in enumerate(moments)]
+
+
+class _Seen:
+    """What was measured of each network at each moment; nan where nothing was."""
+
+    def __init__(self, num_networks: int, num_moments: int) -> None:
+        empty = torch.full((num_networks, num_moments), nan, dtype=torch.float64)
+        self.values = {name: empty.clone() for name in ("time", "steps", *_MEASURED)}
+
+    def note(self, members: Tensor, place: int, measured: Mapping[str, Tensor]) -> None:
+        for name, values in measured.items():
+            self.values[name][members, place] = values.double()
+
+
+def _train(
+    networks: ReLUMLP, split: Split, optimizer: Optimizer, stable: Tensor, max_epochs: int, loss: Loss, seed: int
+) -> Iterator[tuple[int, int]]:
+    """Train in place; yield the number of steps and of whole epochs taken, four times an epoch and before training."""
+    rows, labels = len(split.train_x), split.train_y.reshape(len(split.train_y), -1)
+    size = optimizer.batch_size or rows
+    order = random_stream(seed, f"batches of {size} out of {rows}")
+    steps_of, scale = optimizer.make(list(networks.weights), stable)
+    yield 0, 0
+    step, per_epoch = 0, -(-rows // size)
+    look_every = max(1, per_epoch // 4)
+    for epoch in progress(range(max_epochs), "epochs"):
+        batches = torch.split(torch.randperm(rows, generator=order), size)
+        for place, batch in enumerate(batches, start=1):
+            steps_of.zero_grad()
+            outputs = networks(split.train_x[batch])
+            losses = loss.values(outputs.reshape(*outputs.shape[:2], -1), labels[batch]).mean(dim=1)
+            (losses * scale).sum().backward()  # type: ignore[no-untyped-call]
+            steps_of.step()
+            step += 1
+            if place % look_every == 0 or place == per_epoch:
+                yield step, epoch + (place == per_epoch)
