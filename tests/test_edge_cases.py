@@ -51,7 +51,7 @@ INNER = {
     "log_weight_scale", "mask_", "layer_inputs",
     "backward_signals", "directional_lengths", "stability_of_jacobians", "rows_at_once", "DifferentiableModule",
     "StabilityReport", "ClassifierReport", "RegressorReport", "DivergedError", "TrainingRecord", "Loss",
-    "ensemble_weights", "require_trainable", "require_labels", "loss_and_gradients", "FlowRecord",
+    "ensemble_weights", "require_trainable", "require_labels", "require_levels", "loss_and_gradients", "FlowRecord",
 }  # fmt: skip
 SHAPE = architecture.Architecture(input_dim=3, width=4, depth=3)
 TWO = architecture.Architecture(input_dim=2, width=4, depth=2)

@@ -32,7 +32,7 @@ def test_the_names_of_the_schemes_are_those_of_the_talk():
 
 
 def test_another_name_is_refused_with_those_allowed():
-    with pytest.raises(ValueError, match=r"^scheme must be one of he, lecun, ntk, got 'glorot'$"):
+    with pytest.raises(ValueError, match=r"^scheme must be one of he, lecun, mup, ntk, got 'glorot'$"):
         stds_of_scheme("glorot", Architecture(input_dim=3, width=4, depth=2))
 
 

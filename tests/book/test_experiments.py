@@ -88,7 +88,7 @@ def test_the_sampled_value_is_that_of_these_networks_in_the_dtype_of_the_inputs(
 
 
 def test_an_unknown_scheme_is_refused_with_the_known_ones(generator):
-    message = "^scheme must be one of he, lecun, ntk, got 'xavier'$"
+    message = "^scheme must be one of he, lecun, mup, ntk, got 'xavier'$"
     for call in (
         lambda: exact_stability("xavier", SHAPE),
         lambda: random_networks("xavier", SHAPE, num_networks=3),
@@ -113,7 +113,7 @@ def test_inputs_of_another_architecture_or_kind_are_refused(as_a_reader, generat
 def test_the_learning_rate_is_limited_by_the_scheme_itself_or_by_he():
     assert reference_stds("lecun", SHAPE) == reference_stds("he", SHAPE) == he(SHAPE)
     assert reference_stds("ntk", SHAPE) == INITIALIZATIONS["ntk"](SHAPE)
-    with pytest.raises(ValueError, match="^scheme must be one of he, lecun, ntk, got 'xavier'$"):
+    with pytest.raises(ValueError, match="^scheme must be one of he, lecun, mup, ntk, got 'xavier'$"):
         reference_stds("xavier", SHAPE)
 
 
