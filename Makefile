@@ -12,6 +12,8 @@ COLAB := .colab
 export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
+# A claim of a chapter that does not hold is an error here, and one friendly line for a reader.
+export TUTORIAL_LIB_STRICT := 1
 # No progress bars in stored outputs.
 export TQDM_DISABLE := 1
 # The environment's own kernel, whatever the reader has installed for other projects.

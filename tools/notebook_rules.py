@@ -26,6 +26,16 @@ FRAME = {
     "a summary, 'We saw'": r"[Ww]e saw",
     "a heading 'Sources'": r"^#+ Sources",
 }
+# A chapter of the second edition, which ends with key points, has another frame.
+SECOND_EDITION = r"^## Key points"
+SECOND_FRAME = {
+    "a first line '# Number Title'": r"\A# \d+ ",
+    "its answer in bold below the title": r"\A# [^\n]*\n(?:(?!\n#)[\s\S])*?\*\*[A-Z]",
+    "its time, '... minutes'": r"\d+ minutes",
+    "a heading 'Sources'": r"^#+ Sources",
+}
+MAX_WORDS, MAX_PREDICTIONS = 2000, 3
+CHANGE_ME = r"^# Change me"
 FORBIDDEN_CODE = {
     "a trailing semicolon": r";[ \t]*$",
     "clear_output": r"\bclear_output\b",
@@ -97,6 +107,12 @@ def tree(cell: Cell) -> ast.Module:
 def has(cell: Cell, *kinds: type[ast.AST]) -> int:
     """Count the statements of some kinds in a code cell."""
     return sum(isinstance(node, kinds) for node in ast.walk(tree(cell)))
+
+
+def claims(cell: Cell) -> int:
+    """Count the claims of a code cell."""
+    calls = [node.func for node in ast.walk(tree(cell)) if isinstance(node, ast.Call)]
+    return sum(isinstance(name, ast.Name) and name.id == "expect" for name in calls)
 
 
 def code_cells(notebook: Notebook) -> list[Cell]:
@@ -185,8 +201,8 @@ def figure_problems(notebook: Notebook) -> Iterator[str]:
                 yield f"code cell {number} repeats an alt text: '{alt}'"
             seen.add(alt)
         following = cells[number - 1 : number]
-        if not any(has(cell, ast.Assert) for cell in following):
-            yield f"code cell {number} draws a figure, and the next code cell asserts nothing"
+        if not any(has(cell, ast.Assert) or claims(cell) for cell in following):
+            yield f"code cell {number} draws a figure, and the next code cell checks nothing"
 
 
 def text_problems(notebook: Notebook) -> Iterator[str]:
@@ -202,12 +218,29 @@ def text_problems(notebook: Notebook) -> Iterator[str]:
         yield "a Markdown cell shows an image: no remote images, and local ones have no place in Colab"
 
 
+def second_edition_problems(notebook: Notebook) -> Iterator[str]:
+    """Check what the second edition promises: short, few predictions, a knob, no assert in a reader's way."""
+    words, predictions = len(prose(notebook).split()), len(re.findall(r"\*\*Predict", prose(notebook)))
+    if words > MAX_WORDS:
+        yield f"the chapter has {words} words, at most {MAX_WORDS}"
+    if predictions > MAX_PREDICTIONS:
+        yield f"the chapter asks for {predictions} predictions, at most {MAX_PREDICTIONS}"
+    cells = code_cells(notebook)
+    if not any(re.search(CHANGE_ME, source(cell), re.MULTILINE) for cell in cells):
+        yield "no code cell begins with '# Change me'"
+    if any(has(cell, ast.Assert) for cell in cells):
+        yield "a code cell asserts: use expect(sentence, condition)"
+
+
 def frame_problems(notebook: Notebook) -> Iterator[str]:
     """Check the frame of a chapter."""
     text = prose(notebook)
-    for name, pattern in FRAME.items():
+    second = re.search(SECOND_EDITION, text, re.MULTILINE)
+    for name, pattern in (SECOND_FRAME if second else FRAME).items():
         if not re.search(pattern, text, re.MULTILINE):
             yield f"the chapter lacks {name}"
+    if second:
+        yield from second_edition_problems(notebook)
     exercises = re.split(r"^#+ (?=.*Exercise\b)", text, flags=re.MULTILINE)[1:]
     if len(exercises) < 2:
         yield f"{len(exercises)} headings 'Exercise', at least 2"
