@@ -182,7 +182,7 @@ FAULTS = [
     (with_metadata(FIGURE, mystnb={"image": {"alt": f"{ALT} (1)"}}), "repeats an alt text"),
     (with_output(FIGURE, shown(png="BBBB")), "draws 2 figures"),
     (with_output(FRAMES, shown(html='<figure><img alt="" src="x"></figure>')), "fewer than 40 characters"),
-    (in_code(ASSERT, "print(1)"), "asserts nothing"),
+    (in_code(ASSERT, "print(1)"), "checks nothing"),
     (replaced("# A title", "A title"), "# Title"),
     (replaced("**Slide 3**", "Page 3"), "Slide"),
     (replaced("20 minutes", "a while"), "minutes"),
