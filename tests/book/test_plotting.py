@@ -15,8 +15,11 @@ from tutorial_lib.book.plotting import (
     MARKER_OF_SCHEME,
     NAME_OF_SCHEME,
     STYLE,
+    colour_of_width,
+    label_ends,
     look_of_scheme,
     plot_bound,
+    plot_curve,
     plot_draws,
     plot_estimates,
     plot_exact,
@@ -26,7 +29,7 @@ from tutorial_lib.book.plotting import (
     plot_schemes,
 )
 from tutorial_lib.estimates import Estimate
-from tutorial_lib.initializations import INITIALIZATIONS
+from tutorial_lib.initializations import SCHEMES
 
 X = [16, 64, 256]
 ESTIMATES = [Estimate(1.0, 0.1, 9), Estimate(0.5, 0.02, 9), Estimate(0.25, 0.05, 9)]
@@ -85,11 +88,11 @@ def test_nothing_is_drawn_elsewhere(ax):
 
 def test_every_scheme_has_a_colour_a_marker_and_a_name_of_its_own():
     for of_scheme in (COLOUR_OF_SCHEME, MARKER_OF_SCHEME, NAME_OF_SCHEME):
-        assert set(of_scheme) == set(INITIALIZATIONS)
-        assert len(set(of_scheme.values())) == len(INITIALIZATIONS)
+        assert set(of_scheme) == set(SCHEMES)
+        assert len(set(of_scheme.values())) == len(SCHEMES)
 
 
-@pytest.mark.parametrize("scheme", INITIALIZATIONS)
+@pytest.mark.parametrize("scheme", SCHEMES)
 def test_the_look_of_a_scheme_is_what_plot_estimates_takes(ax, scheme):
     plot_estimates(ax, X, ESTIMATES, **look_of_scheme(scheme))
     (container,) = ax.containers
@@ -182,3 +185,40 @@ def test_images_show_their_pixels_on_one_grey_scale_under_their_titles():
 def test_each_image_needs_an_axis_and_a_title():
     with pytest.raises(ValueError, match="zip"):
         plot_images(list(Figure().subplots(1, 2)), [np.zeros((2, 2))], ["alone"])
+
+
+# Curves of one run each, and their names.
+
+
+def test_a_wider_network_is_darker_and_every_width_can_be_seen_on_the_page():
+    colours = [colour_of_width(2**power) for power in range(3, 11)]
+    luminances = [XYZ[1] @ linear_rgb(colour) for colour in colours]
+    assert luminances == sorted(luminances, reverse=True)
+    assert len(set(colours)) == 8
+    assert all(1.05 / (luminance + 0.05) >= 3 for luminance in luminances)
+    assert colour_of_width(4) == colours[0]
+    assert colour_of_width(5000) == colours[-1]
+    schemes = [lab(linear_rgb(colour)) for colour in COLOUR_OF_SCHEME.values()]
+    assert all(np.linalg.norm(lab(linear_rgb(c)) - other) > 15 for c in colours for other in schemes[:3])
+
+
+def test_a_curve_joins_its_means_in_a_band_of_two_standard_errors(ax):
+    plot_curve(ax, X, ESTIMATES, colour="black")
+    (line,), (band,) = ax.lines, ax.collections
+    assert line.get_ydata().tolist() == [estimate.mean for estimate in ESTIMATES]
+    corners = band.get_paths()[0].vertices[:, 1]
+    assert np.isclose(corners.max(), max(e.mean + 2 * e.standard_error for e in ESTIMATES))
+    assert np.isclose(corners.min(), min(e.mean - 2 * e.standard_error for e in ESTIMATES))
+
+
+@pytest.mark.parametrize("scale", ["linear", "log"])
+@pytest.mark.parametrize("ends", [[0.5, 0.51, 0.52], [0.99, 1.0, 1.0], [0.1, 0.1, 0.9], [0.3]])
+def test_names_at_the_ends_of_lines_do_not_hide_each_other(ax, scale, ends):
+    ax.set(xlim=(0, 1), ylim=(0.1, 1), yscale=scale)
+    names = {str(place): (1.0, y, "black") for place, y in enumerate(ends)}
+    label_ends(ax, names, gap=0.06)
+    heights = {text.get_text(): text.xy[1] for text in ax.texts}
+    order = sorted(names, key=lambda name: (names[name][1], name))
+    assert sorted(heights, key=lambda name: heights[name]) == order
+    assert all(heights[b] - heights[a] >= 0.06 - 1e-9 for a, b in zip(order, order[1:], strict=False))
+    assert all(-0.01 <= height <= 1.01 for height in heights.values())

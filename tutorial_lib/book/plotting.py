@@ -5,18 +5,21 @@ two standard errors; an exact law is a solid line, a bound dashed, a rate dotted
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import log2
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.ticker import LogLocator, NullLocator
 
 from tutorial_lib.estimates import Estimate
 
 STYLE = "tutorial_lib.book.style"
-COLOUR_OF_SCHEME: Mapping[str, str] = {"lecun": "#0072B2", "he": "#D55E00", "ntk": "#009E73"}
-MARKER_OF_SCHEME: Mapping[str, str] = {"lecun": "o", "he": "s", "ntk": "^"}
-NAME_OF_SCHEME: Mapping[str, str] = {"lecun": "LeCun", "he": "He", "ntk": "NTK (talk's)"}
+COLOUR_OF_SCHEME: Mapping[str, str] = {"lecun": "#0072B2", "he": "#D55E00", "ntk": "#009E73", "mup": "#000000"}
+MARKER_OF_SCHEME: Mapping[str, str] = {"lecun": "o", "he": "s", "ntk": "^", "mup": "D"}
+NAME_OF_SCHEME: Mapping[str, str] = {"lecun": "LeCun", "he": "He", "ntk": "NTK (talk's)", "mup": "muP"}
 
 
 def look_of_scheme(scheme: str) -> dict[str, str]:
@@ -121,6 +124,53 @@ def plot_schemes(ax: Axes, x: Sequence[float], values: Mapping[str, Sequence[flo
             ha="right",
             va="bottom",
             color=colour,
+        )
+    return ax
+
+
+def colour_of_width(width: int) -> str:
+    """Return the colour of a width, lighter for narrower: one ladder, of no scheme's colour, from 8 to 1024."""
+    rung = min(max((log2(width) - 3) / 7, 0.0), 1.0)
+    return to_hex(colormaps["BuPu"](0.58 + 0.42 * rung))
+
+
+def plot_curve(
+    ax: Axes, x: Sequence[float], estimates: Sequence[Estimate], *, colour: str, style: str = "-", marker: str = "o"
+) -> Axes:
+    """Joined means in a band of two standard errors: measurements along one run."""
+    means = np.array([estimate.mean for estimate in estimates])
+    errors = 2 * np.array([estimate.standard_error for estimate in estimates])
+    ax.plot(x, means, linestyle=style, marker=marker, markersize=5, color=colour)
+    ax.fill_between(x, means - errors, means + errors, color=colour, alpha=0.18, linewidth=0)
+    return ax
+
+
+def label_ends(ax: Axes, ends: Mapping[str, tuple[float, float, str]], *, gap: float = 0.055) -> Axes:
+    """Write a name beside the end of each line, moved apart so that none hides another.
+
+    ``ends`` maps a name to the end's x, y and colour; ``gap`` is the least distance, in heights of the axes. Call it
+    last: it uses the limits as they are.
+    """
+    inverse = ax.transAxes.inverted()
+    places = {name: float(inverse.transform(ax.transData.transform((x, y)))[1]) for name, (x, y, _) in ends.items()}
+    order = sorted(places, key=lambda name: places[name])
+    for below, above in zip(order, order[1:], strict=False):
+        places[above] = max(places[above], places[below] + gap)
+    excess = max(0.0, places[order[-1]] - 1.0) if order else 0.0
+    for name in reversed(order):
+        places[name] -= excess
+    for below, above in zip(order[::-1][1:], order[::-1], strict=False):
+        places[below] = min(places[below], places[above] - gap)
+    for name, (_, _, colour) in ends.items():
+        ax.annotate(
+            name,
+            (1.0, places[name]),
+            xycoords="axes fraction",
+            xytext=(5, 0),
+            textcoords="offset points",
+            color=colour,
+            va="center",
+            annotation_clip=False,
         )
     return ax
 
