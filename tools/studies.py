@@ -97,8 +97,7 @@ FOUR, THREE = ("lecun", "he", "ntk", "mup"), ("lecun", "he", "ntk")
 PARITY_LEVELS = (0.45, 0.4, 0.35, 0.3, 0.25, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03, 0.02)
 TEN_LEVELS = (2.0, 1.5, 1.0, 0.7, 0.5, 0.3, 0.2, 0.1, 0.05)
 TEN = {"levels": TEN_LEVELS, "task": "ten", "num_train": 512, "loss": "cross entropy"}
-SGD = {"method": "batches of 32"}
-MANY = {64: 16, 128: 12, 256: 8, 1024: 4}
+MANY, FEW = {64: 16, 128: 12, 256: 8, 1024: 4}, {64: 8, 256: 4, 1024: 2}
 STUDIES = {
     "flow_parity": Study(FOUR, (2, 4, 6, 8), (8, 16, 32, 64, 128, 256, 512), MANY, common={"levels": PARITY_LEVELS}),
     "flow_parity_half_tolerance": Study(
@@ -111,19 +110,19 @@ STUDIES = {
         THREE,
         (2, 4),
         (16, 64, 256),
-        MANY,
+        FEW,
         ("half the stable step", "a twentieth of it", "batches of 32", "batches of 8", "Adam"),
-        {"levels": PARITY_LEVELS, "max_epochs": 3000},
+        {"levels": (0.3, 0.2, 0.1, 0.05), "max_epochs": 1000},
     ),
-    "flow_ten": Study(THREE, (2, 4, 6, 8, 10), (16, 32, 64, 128, 256), {64: 8, 256: 4}, common=TEN),
-    "flow_ten_mnist": Study(THREE, (2, 4, 6), (16, 64, 256), {64: 8, 256: 4}, common=TEN | {"source": "mnist"}),
+    "flow_ten": Study(THREE, (2, 4, 6, 8, 10), (16, 32, 64, 128, 256), FEW, common=TEN),
+    "flow_ten_mnist": Study(THREE, (2, 4, 6), (16, 64, 256), FEW, common=TEN | {"source": "mnist"}),
     "sgd_ten": Study(
         THREE,
-        (2, 4, 6, 8, 10),
-        (16, 32, 64, 128, 256, 512, 1024),
-        {64: 8, 256: 4, 1024: 2},
+        (2, 4, 6),
+        (16, 64, 256, 1024),
+        FEW,
         ("batches of 32",),
-        TEN | {"epochs": (10, 30, 100), "max_epochs": 1000},
+        TEN | {"epochs": (10, 30, 100), "max_epochs": 300},
     ),
 }
 

@@ -80,3 +80,15 @@ def rows_as_text(rows: Sequence[Mapping[str, str | int | float]], settings: Mapp
     writer.writeheader()
     writer.writerows(lines)
     return f"# {json.dumps(settings, sort_keys=True)}\n{table.getvalue()}"
+
+
+def stored_curves(name: str, *, scheme: str, depth: int, method: str = "flow") -> dict[int, list[LevelRow]]:
+    """Return, for each width of a stored study, its rows from the highest level of the loss to the lowest.
+
+    Levels that no network reached are left out; rows of epochs too.
+    """
+    curves: dict[int, list[LevelRow]] = {}
+    for row in stored_levels(name):
+        if (row.scheme, row.depth, row.method, row.epoch) == (scheme, depth, method, 0) and row.num_reached > 0:
+            curves.setdefault(row.width, []).append(row)
+    return {width: sorted(curves[width], key=lambda row: -row.level) for width in sorted(curves)}
