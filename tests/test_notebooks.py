@@ -214,6 +214,48 @@ def test_a_planted_fault_is_found(chapter, plant, expected):
     assert any(expected in problem for problem in problems(faulty, "01_a.ipynb"))
 
 
+@pytest.fixture
+def second_edition(chapter):
+    """The same chapter in the form of the second edition."""
+    cells = chapter["cells"]
+    text = "".join(cells[0]["source"]).replace("# A title", "# 1 A title\n\nDoes it fall?\n\n**It falls.** Look.")
+    cells[0]["source"] = text.replace("**Slide 3** says so. ", "")
+    for cell in cells:
+        cell["source"] = (
+            "".join(cell["source"]).replace("Predict first", "Predict").replace("We saw", "## Key points\n\nWe saw")
+        )
+        if cell["cell_type"] == "code":
+            cell["source"] = cell["source"].replace("assert sqrt(4) == 2", 'expect("Two.", sqrt(4) == 2)')
+            cell["source"] = cell["source"].replace("assert sqrt(9) == 3", 'expect("Three.", sqrt(9) == 3)')
+    set_up = next(cell for cell in cells if "import numpy" in cell["source"])
+    set_up["source"] += "\n\n# Change me\nWIDTH = 16"
+    return chapter
+
+
+def test_a_good_chapter_of_the_second_edition_has_no_problems(second_edition):
+    assert problems(second_edition, "01_a.ipynb") == []
+
+
+SECOND_FAULTS = [
+    (replaced("# 1 A title", "# A title"), "'# Number Title'"),
+    (replaced("**It falls.**", "It falls."), "give its answer"),
+    (replaced("20 minutes", "a while"), "minutes"),
+    (replaced("## Sources", "## More"), "Sources"),
+    (replaced("We saw", "word " * 2000), "words, at most 2000"),
+    (replaced("We saw", "**Predict:** a? " * 3), "4 predictions, at most 3"),
+    (in_code(ASSERT, "assert 1 == 1"), "use expect"),
+    (in_code(SETUP, "import numpy as np"), "# Change me"),
+    (in_code(ASSERT, "print(1)"), "checks nothing"),
+]
+
+
+@pytest.mark.parametrize(("plant", "expected"), SECOND_FAULTS, ids=[expected for _, expected in SECOND_FAULTS])
+def test_a_planted_fault_of_the_second_edition_is_found(second_edition, plant, expected):
+    faulty = copy.deepcopy(second_edition)
+    plant(faulty)
+    assert any(expected in problem for problem in problems(faulty, "01_a.ipynb"))
+
+
 def test_many_long_cells_break_the_median(chapter):
     cells = [cell for cell in chapter["cells"] if cell["cell_type"] == "code"]
     for cell in cells[2:]:

@@ -17,7 +17,7 @@ Notebook = dict[str, Any]
 MAX_MEDIAN_LINES, MAX_CELL_LINES, MAX_CHAPTER_LINES = 6, 15, 150
 MIN_WORDS_PER_LINE, MAX_DEFINITIONS, MAX_IMPORT_LINES = 8, 3, 12
 MIN_ALT = 40
-TAGS = {INSTALL_TAG, "hide-input", "solution"}
+TAGS = {INSTALL_TAG, "hide-input", "remove-input", "remove-cell", "solution"}
 FRAME = {
     "a first line '# Title'": r"\A# ",
     "the talk's slide, '**Slide'": r"\*\*Slide",
@@ -30,7 +30,6 @@ FRAME = {
 SECOND_EDITION = r"^## Key points"
 SECOND_FRAME = {
     "a first line '# Number Title'": r"\A# \d+ ",
-    "its answer in bold below the title": r"\A# [^\n]*\n(?:(?!\n#)[\s\S])*?\*\*[A-Z]",
     "its time, '... minutes'": r"\d+ minutes",
     "a heading 'Sources'": r"^#+ Sources",
 }
@@ -159,14 +158,14 @@ def code_problems(notebook: Notebook) -> Iterator[str]:
                 yield f"code cell {number} contains {name}"
         if re.search(ABSOLUTE_PATH, source(cell)):
             yield f"code cell {number} contains an absolute path"
-        if "hide-input" not in tags(cell) and code_lines(cell) > MAX_CELL_LINES:
+        if not tags(cell) & {"hide-input", "remove-input"} and code_lines(cell) > MAX_CELL_LINES:
             yield f"code cell {number} has {code_lines(cell)} lines of code, at most {MAX_CELL_LINES}"
         if tags(cell) - TAGS:
             yield f"code cell {number} has tags other than {sorted(TAGS)}: {sorted(tags(cell) - TAGS)}"
         if "solution" in tags(cell) and "hide-input" not in tags(cell):
             yield f"code cell {number} is a solution without the tag hide-input that folds it"
     # Folded cells, solutions and the wiring of controls, are not part of the story.
-    story = [cell for cell in cells if "hide-input" not in tags(cell)]
+    story = [cell for cell in cells if not tags(cell) & {"hide-input", "remove-input"}]
     lines = [code_lines(cell) for cell in story] or [0]
     if median(lines) > MAX_MEDIAN_LINES:
         yield f"the median code cell has {median(lines):g} lines, at most {MAX_MEDIAN_LINES}"
@@ -225,6 +224,8 @@ def second_edition_problems(notebook: Notebook) -> Iterator[str]:
         yield f"the chapter has {words} words, at most {MAX_WORDS}"
     if predictions > MAX_PREDICTIONS:
         yield f"the chapter asks for {predictions} predictions, at most {MAX_PREDICTIONS}"
+    if not re.search(r"^\*\*[A-Z]", source(notebook["cells"][0]), re.MULTILINE):
+        yield "the first cell does not give its answer, a paragraph that begins in bold"
     cells = code_cells(notebook)
     if not any(re.search(CHANGE_ME, source(cell), re.MULTILINE) for cell in cells):
         yield "no code cell begins with '# Change me'"
