@@ -39,6 +39,7 @@ LEVELS: list[dict[str, set[str]]] = [
     },
     {
         "bounds": {"architecture", "arguments", "exact", "initializations"},
+        "exact_variants": {"architecture", "arguments", "exact", "initializations"},
         "stability": {
             *("arguments", "estimates", "exact", "gaussians", "models", "modules", "perturbations", "tensors"),
         },
@@ -88,7 +89,7 @@ LEVELS: list[dict[str, set[str]]] = [
 ]
 MAY_IMPORT = {module: allowed for level in LEVELS for module, allowed in level.items()}
 WITHOUT_TORCH = [
-    *("architecture", "arguments", "initializations", "estimates", "exact", "bounds"),
+    *("architecture", "arguments", "initializations", "estimates", "exact", "exact_variants", "bounds"),
     *("book.claims", "book.plotting", "book.verdicts", "book.widgets"),
 ]
 OF_THE_BOOK = {"matplotlib", "ipywidgets", "sklearn", "IPython", "PIL"}

@@ -22,6 +22,7 @@ from tutorial_lib import (
     bounds,
     estimates,
     exact,
+    exact_variants,
     gaussians,
     gradient_flow,
     initializations,
@@ -40,20 +41,21 @@ from tutorial_lib import (
 from tutorial_lib.images import attacks, classifiers, transformations
 
 MODULES = [
-    architecture, bounds, estimates, exact, gaussians, gradient_flow, initializations, kernels, laziness, lazy_limit,
-    models, perturbations, phase_diagram, random_features, randomness, reports, stability, training,
+    architecture, bounds, estimates, exact, exact_variants, gaussians, gradient_flow, initializations, kernels, laziness,
+    lazy_limit, models, perturbations, phase_diagram, random_features, randomness, reports, stability, training,
     attacks, classifiers, transformations,
 ]  # fmt: skip
 # Not called by readers: checks, and parts of functions whose arguments have been checked.
 INNER = {
     "require_architecture", "require_stds", "require_network", "require_inputs", "require_kernel_inputs",
     "require_images", "require_eval_mode", "require_classes", "scores_of", "exp_or_inf",
-    "log_weight_scale", "mask_", "layer_inputs",
+    "log_or_minus_infinity", "log_weight_scale", "mask_", "layer_inputs",
     "backward_signals", "directional_lengths", "stability_of_jacobians", "rows_at_once", "DifferentiableModule",
     "StabilityReport", "ClassifierReport", "RegressorReport", "DivergedError", "TrainingRecord", "Loss",
     "ensemble_weights", "require_trainable", "require_labels", "require_levels", "loss_and_gradients", "FlowRecord",
 }  # fmt: skip
 SHAPE = architecture.Architecture(input_dim=3, width=4, depth=3)
+BLOCKS = architecture.Architecture(input_dim=3, width=4, depth=6)
 TWO = architecture.Architecture(input_dim=2, width=4, depth=2)
 STDS = initializations.LayerStds(0.7, 0.5, 0.9)
 
@@ -138,6 +140,20 @@ CALLS: dict[str, Callable[[], tuple[Callable[..., object], dict[str, object]]]] 
     ),
     "initial_relative_variance": lambda: (exact.initial_relative_variance, {"architecture": SHAPE}),
     "dead_network_probability": lambda: (exact.dead_network_probability, {"architecture": SHAPE}),
+    "mean_leaky_chi": lambda: (exact_variants.mean_leaky_chi, {"width": 3, "slope": 0.5}),
+    "leaky_relu_perturbation_stability": lambda: (
+        exact_variants.leaky_relu_perturbation_stability,
+        {"stds": STDS, "architecture": SHAPE, "slope": 0.5, "output_divisor": 2.0},
+    ),
+    "mean_residual_growth": lambda: (exact_variants.mean_residual_growth, {"width": 3, "weight_scale": 0.5}),
+    "residual_perturbation_stability": lambda: (
+        exact_variants.residual_perturbation_stability,
+        {"stds": STDS, "architecture": BLOCKS, "branch_scale": 0.5, "output_divisor": 2.0},
+    ),
+    "residual_mean_square_gradient": lambda: (
+        exact_variants.residual_mean_square_gradient,
+        {"stds": STDS, "architecture": BLOCKS, "branch_scale": 0.5, "output_divisor": 2.0},
+    ),
     "initial_stability_bound": lambda: (
         bounds.initial_stability_bound,
         {"stds": STDS, "architecture": SHAPE, "output_divisor": 2.0},
@@ -489,6 +505,7 @@ def is_finite(result: object) -> bool:
 MAY_BE_INFINITE = {
     *("Descent", "Flow"),  # as long as one likes
     *("initial_perturbation_stability", "initial_mean_square_gradient", "initial_stability_bound"),
+    *("leaky_relu_perturbation_stability", "residual_perturbation_stability", "residual_mean_square_gradient"),
 }
 # What the message of a refusal may call an argument instead of its name: the one it does not fit, or a part of it.
 ALSO_CALLED: dict[str, tuple[str, ...]] = {

@@ -104,7 +104,8 @@ def _mean_chi_binomial(width: int) -> float:
     return float(binom.pmf(successes, width, 0.5) @ _mean_chis(successes))
 
 
-def _log_or_minus_infinity(value: float) -> float:
+def log_or_minus_infinity(value: float) -> float:
+    """Natural logarithm; ``-inf`` at 0."""
     return log(value) if value > 0 else -inf
 
 
@@ -122,8 +123,8 @@ def log_weight_scale(stds: LayerStds, architecture: Architecture, *, output_divi
     require_architecture(architecture)
     require_positive(output_divisor=output_divisor)
     num_hidden = architecture.depth - 2
-    hidden = num_hidden * _log_or_minus_infinity(stds.hidden) if num_hidden else 0.0
-    ends = _log_or_minus_infinity(stds.first) + _log_or_minus_infinity(stds.last)
+    hidden = num_hidden * log_or_minus_infinity(stds.hidden) if num_hidden else 0.0
+    ends = log_or_minus_infinity(stds.first) + log_or_minus_infinity(stds.last)
     return ends + hidden - log(output_divisor)
 
 
