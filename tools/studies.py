@@ -114,7 +114,7 @@ STUDIES = {
         ("half the stable step", "a twentieth of it", "batches of 32", "batches of 8", "Adam"),
         {"levels": (0.3, 0.2, 0.1, 0.05), "max_epochs": 1000},
     ),
-    "flow_ten": Study(THREE, (2, 4, 6, 8, 10), (16, 32, 64, 128, 256), FEW, common=TEN),
+    "flow_ten": Study(THREE, (2, 4, 6), (16, 32, 64, 128, 256), FEW, common=TEN),
     "flow_ten_mnist": Study(THREE, (2, 4, 6), (16, 64, 256), FEW, common=TEN | {"source": "mnist"}),
     "sgd_ten": Study(
         THREE,
