@@ -119,7 +119,7 @@ STUDIES = {
     "sgd_ten": Study(
         THREE,
         (2, 4, 6),
-        (16, 64, 256, 1024),
+        (16, 64, 256),
         FEW,
         ("batches of 32",),
         TEN | {"epochs": (10, 30, 100), "max_epochs": 300},
