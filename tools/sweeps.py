@@ -1,8 +1,8 @@
-"""The long training sweeps behind the chapters: `python -m tools.sweeps NAME ...` writes package data."""
+"""Training at equal steps or to one loss by large steps: `python -m tools.sweeps NAME ...` writes package data."""
 
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from platform import python_version
 
@@ -38,18 +38,10 @@ class Sweep:
 
 
 MANY = {32: 32, 64: 16, 512: 8}
-# 30 epochs, and the same steps with all rows: what is left between the two is the noise of the batches.
-MINI_BATCHES = Sweep((4, 8, 16, 32, 64, 128, 256, 512), (2, 4), (240,), MANY, factor=0.1, batch_size=32)
 SWEEPS = {
     # One run of 300 steps holds the early and the middle budget as well.
     "budgets": Sweep((4, 8, 16, 32, 64, 128, 256, 512), (2, 4, 6, 8), (30, 100, 300), MANY),
     "equal_fit": Sweep((8, 16, 32, 64, 256), (2, 4, 6), (3000,), {512: 8}, target_loss=0.05),
-    "ten_classes": Sweep(
-        (4, 8, 16, 32, 64, 256), (2, 4), (30, 200), MANY, "ten", 512, loss="cross entropy", factor=1.0
-    ),
-    "mini_batches": MINI_BATCHES,
-    "small_steps": replace(MINI_BATCHES, batch_size=None),
-    "mnist": Sweep((4, 8, 16, 32, 64, 128, 256, 512), (2, 4), (60, 120, 240, 480), MANY, factor=0.025, source="mnist"),
 }
 LOSSES = {"half square": HALF_SQUARE, "cross entropy": CROSS_ENTROPY}
 DATA = {"digits": "scikit-learn digits", "mnist": "MNIST"}
