@@ -1,11 +1,21 @@
-"""The three schemes as on slide 10, and what a standard deviation must be."""
+"""The three schemes as on slide 10, muP written with its multipliers, and what a standard deviation must be."""
 
 from math import inf, isclose, nan, sqrt
 
 import pytest
 
 from tutorial_lib.architecture import Architecture
-from tutorial_lib.initializations import INITIALIZATIONS, LayerStds, he, lecun, ntk, require_stds, stds_of_scheme
+from tutorial_lib.initializations import (
+    INITIALIZATIONS,
+    SCHEMES,
+    LayerStds,
+    he,
+    lecun,
+    mup,
+    ntk,
+    require_stds,
+    stds_of_scheme,
+)
 
 
 @pytest.mark.parametrize(
@@ -14,6 +24,7 @@ from tutorial_lib.initializations import INITIALIZATIONS, LayerStds, he, lecun, 
         ("lecun", 16, 4, (1 / 4, 1 / 2, 1 / 2)),
         ("he", 8, 32, (1 / 2, 1 / 4, 1 / 4)),
         ("ntk", 3, 8, (1 / 2, 1 / 2, 1)),
+        ("mup", 3, 8, (1 / 2, 1 / 2, 1 / 2)),
         ("lecun", 3, 8, (sqrt(1 / 3), sqrt(1 / 8), sqrt(1 / 8))),
         ("he", 3, 8, (sqrt(2 / 3), 1 / 2, 1 / 2)),
     ],
@@ -21,7 +32,7 @@ from tutorial_lib.initializations import INITIALIZATIONS, LayerStds, he, lecun, 
 @pytest.mark.parametrize(("depth", "output_dim"), [(2, 1), (5, 7)])
 def test_standard_deviations_worked_out_by_hand(scheme, input_dim, width, expected, depth, output_dim):
     shape = Architecture(input_dim=input_dim, width=width, depth=depth, output_dim=output_dim)
-    stds = INITIALIZATIONS[scheme](shape)
+    stds = SCHEMES[scheme](shape)
     assert all(isclose(*pair, rel_tol=1e-15) for pair in zip(stds, expected, strict=True))
     assert stds_of_scheme(scheme, shape) == stds
 
@@ -29,6 +40,45 @@ def test_standard_deviations_worked_out_by_hand(scheme, input_dim, width, expect
 def test_the_names_of_the_schemes_are_those_of_the_talk():
     assert dict(INITIALIZATIONS) == {"lecun": lecun, "he": he, "ntk": ntk}
     assert list(INITIALIZATIONS) == ["lecun", "he", "ntk"]
+    assert dict(SCHEMES) == INITIALIZATIONS | {"mup": mup}
+    assert list(SCHEMES) == ["lecun", "he", "ntk", "mup"]
+
+
+@pytest.mark.parametrize("output_dim", [1, 3])
+def test_mup_with_its_multipliers_trains_as_the_plain_network(output_dim, generator):
+    import torch
+
+    from tutorial_lib.models import ReLUMLP
+    from tutorial_lib.training import train
+
+    width, rate, steps = 12, 0.02, 200
+    shape = Architecture(input_dim=5, width=width, depth=4, output_dim=output_dim)
+    plain = ReLUMLP(mup(shape), shape, generator=generator)
+    x = torch.randn(9, 5, generator=generator, dtype=torch.float64)
+    y = torch.randn(9, output_dim, generator=generator, dtype=torch.float64)
+    multiplied = [weight.detach().clone().requires_grad_() for weight in plain.weights]
+
+    def outputs():
+        hidden = torch.relu(sqrt(width) * (x @ multiplied[0].T))
+        for weight in multiplied[1:-1]:
+            hidden = torch.relu(hidden @ weight.T)
+        return hidden @ multiplied[-1].T / sqrt(width)
+
+    losses = []
+    for _ in range(steps):  # Euler's steps along the flow, with one rate for all layers
+        loss = (outputs() - y).square().sum(dim=1).mean() / 2
+        losses.append(loss.item())
+        gradients = torch.autograd.grad(loss, multiplied)
+        with torch.no_grad():
+            for weight, gradient in zip(multiplied, gradients, strict=True):
+                weight -= rate * gradient
+    start = [weight.detach().clone() for weight in plain.weights]
+    record = train(plain, x, y, learning_rate=rate, num_steps=steps, record_at=range(steps))
+    assert losses[-1] < 0.7 * losses[0]  # far from where it began
+    assert all(isclose(row["loss"].item(), loss, rel_tol=1e-9) for row, loss in zip(record.rows, losses, strict=False))
+    for ours, theirs, first in zip(plain.weights, multiplied, start, strict=True):
+        assert not torch.allclose(ours, first, rtol=1e-3)
+        assert torch.allclose(ours, theirs, rtol=1e-9, atol=1e-12)
 
 
 def test_another_name_is_refused_with_those_allowed():
@@ -66,7 +116,7 @@ def test_a_standard_deviation_must_be_a_number(name, value):
         LayerStds(**({"first": 1.0, "hidden": 1.0, "last": 1.0} | {name: value}))
 
 
-@pytest.mark.parametrize("scheme", INITIALIZATIONS.values())
+@pytest.mark.parametrize("scheme", SCHEMES.values())
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [
@@ -79,7 +129,7 @@ def test_a_scheme_refuses_sizes_below_one(scheme, sizes, message):
         scheme(Architecture(**sizes, depth=2))
 
 
-@pytest.mark.parametrize("scheme", INITIALIZATIONS.values())
+@pytest.mark.parametrize("scheme", SCHEMES.values())
 @pytest.mark.usefixtures("as_a_reader")
 def test_a_scheme_refuses_what_is_no_architecture(scheme):
     with pytest.raises(TypeError, match=r"^architecture must be an Architecture, got 64$"):

@@ -28,7 +28,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
         pip = [str(Path(folder) / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
-        subprocess.run([*pip, "install", TORCH, ".[book,site,test]"], cwd=ROOT, check=True)
+        subprocess.run([*pip, "install", TORCH, ".[book,site,study,test]"], cwd=ROOT, check=True)
         freeze = [*pip, "freeze", "--all", "--exclude", "pip", "--exclude", "tutorial_lib"]
         frozen = subprocess.run(freeze, check=True, capture_output=True, text=True).stdout
     (ROOT / "requirements.txt").write_text(HEADER + "\n".join(locked(frozen)) + "\n", encoding="utf-8")

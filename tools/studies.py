@@ -1,9 +1,10 @@
 """The studies behind part IV: `python -m tools.studies NAME ... [--jobs N | --cluster ADDRESS]`.
 
 A study is a set of cells: networks of one scheme, width and depth, trained in one way. Each finished cell is a file in
-.studies/NAME, written at once or not at all, so that a study that was stopped goes on where it was, and a cell whose
-settings have changed is run again. When all cells are there, the table becomes package data. Cells run on this
-machine's processors (joblib), or on a Dask cluster whose workers can import this repository.
+.studies/NAME, written at once or not at all and named after all settings: a study that was stopped goes on where it
+was, and a cell with other settings is another cell. After a change of the code that makes the numbers, remove the
+folder. When all cells are there, the table becomes package data. Cells run in processes of this machine, or on a Dask
+cluster whose workers can import this repository; only this process writes files.
 """
 
 import argparse
@@ -12,16 +13,18 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor, as_completed
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from platform import python_version
 from typing import Any
 
-import joblib
 import numpy
 import torch
+from joblib import cpu_count
+from joblib.externals.loky import get_reusable_executor
 from tqdm import tqdm
 
 from tutorial_lib.book.data import Split, load
@@ -161,37 +164,56 @@ def write(path: Path, text: str) -> None:
     partial.replace(path)
 
 
-def finished(cells: list[Cell], folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield what is known of these cells, in their order."""
-    for cell in cells:
-        path = folder / f"{cell.name}.json"
-        if path.exists():
-            yield json.loads(path.read_text(encoding="utf-8"))
+def file_of(cell: Cell, folder: Path) -> Path:
+    """Where a finished cell is kept."""
+    return folder / f"{cell.name}.json"
 
 
-def run_missing(name: str, cells: list[Cell], folder: Path, jobs: int) -> None:
+@contextmanager
+def workers(jobs: int, cluster: str | None) -> Iterator[Executor]:
+    """Lend what runs the cells: processes of this machine, or the workers of a Dask cluster.
+
+    What a worker of a cluster takes with it when it dies is run by another.
+    """
+    if cluster:
+        from distributed import Client
+
+        with Client(cluster) as client:  # leaving it cancels what has not been run
+            client.wait_for_workers(1, timeout=60)
+            yield client.get_executor()
+    else:
+        # One bar is enough, that of the study.
+        executor = get_reusable_executor(max_workers=jobs, env={"TQDM_DISABLE": "1"})
+        try:
+            yield executor
+        except BaseException:
+            executor.shutdown(kill_workers=True)  # nobody waits any more for the cells that are running
+            raise
+        executor.shutdown()
+
+
+def run_missing(name: str, cells: list[Cell], folder: Path, executor: Executor) -> None:
     """Run the cells that have no file yet, and write the file of each as soon as it is done."""
-    missing = [cell for cell in cells if not (folder / f"{cell.name}.json").exists()]
-    results = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(joblib.delayed(run)(c) for c in missing)
-    for result in tqdm(results, desc=name, total=len(missing)):
-        cell = Cell(
-            **{key: tuple(value) if isinstance(value, list) else value for key, value in result["cell"].items()}
-        )
-        write(folder / f"{cell.name}.json", json.dumps(result))
+    missing = [cell for cell in cells if not file_of(cell, folder).exists()]
+    running = {executor.submit(run, cell): cell for cell in missing}
+    for future in tqdm(as_completed(running), desc=name, total=len(running)):
+        write(file_of(running[future], folder), json.dumps(future.result()))
 
 
 def publish(name: str, cells: list[Cell], folder: Path, stored: Path) -> bool:
     """Write the table of a study if every cell is there; return whether it is."""
-    results = list(finished(cells, folder))
-    if len(results) < len(cells):
+    files = [file_of(cell, folder) for cell in cells]
+    if not all(file.exists() for file in files):
         return False
+    results = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    made_with = {name: sorted({result["versions"][name] for result in results}) for name in versions()}
     common = {key: value for key, value in asdict(cells[0]).items() if all(asdict(c)[key] == value for c in cells)}
     settings = common | {
         "command": f"python -m tools.studies {name}",
         "data": f"{cells[0].source}, rows of length 1, float32",
         "seconds": round(sum(result["seconds"] for result in results)),
         "threads": 1,
-        "versions": results[0]["versions"],
+        "versions": {name: ", ".join(found) for name, found in made_with.items()},
     }
     rows = sorted((row for result in results for row in result["rows"]), key=_place)
     write(stored / f"{name}.csv", rows_as_text(rows, settings))
@@ -202,28 +224,23 @@ def _place(row: dict[str, Any]) -> tuple[Any, ...]:
     return (row["scheme"], row["method"], row["depth"], row["width"], row["epoch"], -row["level"])
 
 
-def main(arguments: list[str]) -> None:
+def main(
+    arguments: list[str], studies: Mapping[str, Study] = STUDIES, work: Path = WORK, stored: Path = STORED
+) -> None:
     """Run the named studies, or all, as far as they are not done."""
     parser = argparse.ArgumentParser(prog="python -m tools.studies", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(STUDIES)}; all without a name")
-    parser.add_argument("--jobs", type=int, default=joblib.cpu_count(), help="processes on this machine")
-    parser.add_argument("--cluster", help="address of a Dask scheduler, such as tcp://127.0.0.1:8786")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(studies)}; all without a name")
+    parser.add_argument("--jobs", type=int, default=cpu_count(), help="processes on this machine")
+    parser.add_argument("--cluster", metavar="ADDRESS", help="of a Dask scheduler, such as tcp://127.0.0.1:8786")
     options = parser.parse_args(arguments)
-    if unknown := set(options.names) - set(STUDIES):
-        parser.error(f"NAME must be one of {', '.join(STUDIES)}, got {', '.join(sorted(unknown))}")
-    backend = nullcontext()
-    if options.cluster:
-        from dask.distributed import Client
-
-        client = Client(options.cluster)
-        backend = joblib.parallel_config(backend="dask", wait_for_workers_timeout=60)
-        print(f"Dask cluster of {len(client.scheduler_info()['workers'])} workers")
-    with backend:
-        for name in options.names or list(STUDIES):
-            cells = STUDIES[name].cells()
-            run_missing(name, cells, WORK / name, options.jobs)
-            publish(name, cells, WORK / name, STORED)
-            print(f"{name}: {len(cells)} cells, in {STORED / name}.csv")
+    if unknown := set(options.names) - set(studies):
+        parser.error(f"NAME must be one of {', '.join(studies)}, got {', '.join(sorted(unknown))}")
+    with workers(options.jobs, options.cluster) as executor:
+        for name in options.names or list(studies):
+            cells = studies[name].cells()
+            run_missing(name, cells, work / name, executor)
+            publish(name, cells, work / name, stored)
+            print(f"{name}: {len(cells)} cells, in {stored / name}.csv")
 
 
 if __name__ == "__main__":

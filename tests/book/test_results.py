@@ -1,18 +1,31 @@
 """Stored results: nothing is lost on the way to the file and back, and each file can be computed again."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
+from math import nan
 
 import pytest
 import torch
 
+from tools.studies import STUDIES, run
 from tools.sweeps import FOLDER, LOSSES, SWEEPS
 from tutorial_lib.book.data import load
+from tutorial_lib.book.equal_loss import LevelRow
 from tutorial_lib.book.experiments import TrainedRow, trained_rows
-from tutorial_lib.book.results import row_as_columns, rows_as_text, stored_rows, stored_settings
+from tutorial_lib.book.results import (
+    row_as_columns,
+    rows_as_text,
+    stored_curves,
+    stored_levels,
+    stored_rows,
+    stored_settings,
+)
 from tutorial_lib.estimates import Estimate
 
 STORED = sorted(name for name in SWEEPS if (FOLDER / f"{name}.csv").exists())
+STORED_STUDIES = sorted(name for name in STUDIES if (FOLDER / f"{name}.csv").exists())
+ESTIMATES = ("time", "steps", "loss", "stability", "over_lead", "accuracy", "lazy_ratio")
+NOTHING = Estimate(nan, nan, 0)
 ROW = TrainedRow(
     scheme="he",
     width=8,
@@ -25,6 +38,24 @@ ROW = TrainedRow(
     num_reached=3,
     num_dead=2,
 )
+LEVEL_ROW = LevelRow(
+    scheme="mup",
+    width=8,
+    depth=4,
+    method="flow",
+    level=0.1,
+    epoch=0,
+    num_networks=16,
+    num_reached=12,
+    time=Estimate(40.5, 2.25, 12),
+    steps=Estimate(81.0, 4.5, 12),
+    loss=Estimate(0.1, 1e-5, 12),
+    stability=Estimate(0.25, 0.125, 12),
+    over_lead=Estimate(0.375, 0.0625, 12),
+    accuracy=Estimate(0.75, 0.03125, 12),
+    lazy_ratio=Estimate(0.015625, 1e-5, 12),
+)
+EPOCH_ROW = replace(LEVEL_ROW, method="batches of 8", level=nan, epoch=3, time=NOTHING, over_lead=NOTHING)
 
 
 @pytest.fixture
@@ -41,6 +72,37 @@ def test_rows_and_settings_come_back_as_they_were_written(folder):
     (folder / "mine.csv").write_text(rows_as_text([row_as_columns(row) for row in rows], settings), encoding="utf-8")
     assert stored_rows("mine") == rows
     assert stored_settings("mine") == settings
+
+
+def test_rows_of_levels_and_of_epochs_come_back_as_they_were_written(folder):
+    nobody = replace(LEVEL_ROW, level=0.05, num_reached=0, **dict.fromkeys(ESTIMATES, NOTHING))
+    alone = replace(
+        LEVEL_ROW, level=0.02, num_reached=1, **{name: Estimate(0.5, nan, 1) for name in ESTIMATES}
+    )  # one draw has no error
+    rows = [LEVEL_ROW, nobody, alone, EPOCH_ROW]
+    (folder / "mine.csv").write_text(rows_as_text([row_as_columns(row) for row in rows], {}), encoding="utf-8")
+    back = stored_levels("mine")
+    assert [repr(row) for row in back] == [repr(row) for row in rows]  # nan is not equal to itself
+    assert [back[1].stability.num_draws, back[2].stability.num_draws] == [0, 1]
+    assert [back[3].time.num_draws, back[3].over_lead.num_draws, back[3].stability.num_draws] == [0, 0, 12]
+
+
+def test_curves_are_the_reached_levels_of_one_scheme_depth_and_method_by_width(folder):
+    wide = [replace(LEVEL_ROW, width=16, level=level) for level in (0.1, 0.4, 0.2)]
+    narrow = [LEVEL_ROW, replace(LEVEL_ROW, level=0.05, num_reached=0)]
+    others = [
+        replace(LEVEL_ROW, scheme="he"),
+        replace(LEVEL_ROW, depth=2),
+        replace(LEVEL_ROW, method="Adam"),
+        EPOCH_ROW,
+    ]
+    text = rows_as_text([row_as_columns(row) for row in wide + narrow + others], {})
+    (folder / "mine.csv").write_text(text, encoding="utf-8")
+    curves = stored_curves("mine", scheme="mup", depth=4)
+    assert list(curves) == [8, 16]
+    assert curves == {8: [LEVEL_ROW], 16: [wide[1], wide[2], wide[0]]}
+    assert stored_curves("mine", scheme="mup", depth=4, method="Adam") == {8: [others[2]]}
+    assert stored_curves("mine", scheme="mup", depth=4, method="batches of 8") == {}
 
 
 def test_numbers_are_rounded_to_six_digits(folder):
@@ -110,3 +172,65 @@ def test_a_cell_of_each_file_computed_again_agrees(name):
         assert new.num_draws == old.num_draws
         # The same networks: what another processor rounds differently is far below the six digits of the file.
         assert abs(new.mean - old.mean) <= 1e-5 * abs(old.mean)
+
+
+# Studies at equal loss.
+
+
+@pytest.mark.parametrize("name", STORED_STUDIES)
+def test_a_study_s_file_says_what_made_it_and_that_is_the_study_of_this_name(name):
+    settings, cells = stored_settings(name), [asdict(cell) for cell in STUDIES[name].cells()]
+    assert settings["command"] == f"python -m tools.studies {name}"
+    assert settings["threads"] == 1
+    assert settings["seconds"] > 0
+    assert settings["versions"].keys() == {"numpy", "python", "torch"}
+    # What all cells share; what JSON makes of a tuple is the same for both.
+    shared = {key: value for key, value in cells[0].items() if all(cell[key] == value for cell in cells)}
+    assert shared.keys() >= {"levels", "seed", "tolerance", "source", "task", "num_train", "loss"}
+    assert {key: settings[key] for key in shared} == json.loads(json.dumps(shared))
+    assert not {"scheme", "width", "depth", "method", "num_networks"} & (settings.keys() - shared.keys())
+
+
+@pytest.mark.parametrize("name", STORED_STUDIES)
+def test_a_study_s_file_holds_every_cell_once_with_all_its_networks(name):
+    wanted = [
+        (cell.scheme, cell.method, cell.depth, cell.width, cell.num_networks, *moment)
+        for cell in STUDIES[name].cells()
+        for moment in [(0, str(level)) for level in cell.levels] + [(epoch, "nan") for epoch in cell.epochs]
+    ]
+    rows = stored_levels(name)
+    found = [
+        (row.scheme, row.method, row.depth, row.width, row.num_networks, row.epoch, str(row.level)) for row in rows
+    ]
+    assert sorted(found) == sorted(wanted)
+    for row in rows:
+        assert 0 <= row.num_reached <= row.num_networks
+        assert row.stability.num_draws == row.num_reached
+        if row.epoch == 0 and row.num_reached:
+            assert row.loss.mean <= row.level * (1.01 if row.method == "flow" else 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "method"), [(name, method) for name in STORED_STUDIES for method in STUDIES[name].methods]
+)
+def test_the_beginning_of_a_cell_of_each_study_computed_again_agrees(name, method):
+    study = STUDIES[name]
+    # Two layers: with more, small networks amplify what another processor rounds differently.
+    place = ("he", method, study.depths[0], study.widths[1])
+    (cell,) = [c for c in study.cells() if (c.scheme, c.method, c.depth, c.width) == place]
+    # Training is the same whatever comes after.
+    rows = run(replace(cell, levels=cell.levels[:3], epochs=cell.epochs[:1]))["rows"]
+    stored = {
+        (row.level if row.epoch == 0 else "after", row.epoch): row_as_columns(row)
+        for row in stored_levels(name)
+        if (row.scheme, row.method, row.depth, row.width) == place
+    }
+    assert len(rows) == 3 + len(cell.epochs[:1])
+    assert rows[0]["num_reached"] > 0
+    for new in rows:
+        old = stored[(new["level"] if new["epoch"] == 0 else "after", new["epoch"])]
+        assert (new["num_reached"], new["networks"]) == (old["num_reached"], old["networks"])
+        for quantity in ESTIMATES:
+            # In float32; the same in float64 differs by 0.0006 at most.
+            assert new[quantity] == pytest.approx(old[quantity], rel=0.003, nan_ok=True), quantity

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import pairwise
 from math import nan
 
 import torch
@@ -10,7 +11,13 @@ from torch import Tensor
 
 from tutorial_lib.arguments import require_at_least, require_member
 from tutorial_lib.book.data import Split
-from tutorial_lib.book.experiments import architecture_for, random_networks, reference_stds, right_answers
+from tutorial_lib.book.experiments import (
+    architecture_for,
+    random_networks,
+    reference_stds,
+    require_split,
+    right_answers,
+)
 from tutorial_lib.estimates import Estimate
 from tutorial_lib.gradient_flow import follow_gradient_flow, require_levels
 from tutorial_lib.laziness import lazy_ratio
@@ -25,7 +32,9 @@ from tutorial_lib.training import HALF_SQUARE, Loss, stable_learning_rate
 class LevelRow:
     """What networks of one size were like when their training loss had come down to a level, or after an epoch.
 
-    Estimates are over the ``num_reached`` networks that got there; nan if there are none.
+    Estimates are over the ``num_reached`` networks that got there, dead ones (0 on every test input) too, with
+    P = 0. An estimate is nan, with 0 draws, if there are none, or if one of them has no such number: a mean over the
+    others would be one of other networks than those of the rest of the row.
     """
 
     scheme: str
@@ -37,10 +46,10 @@ class LevelRow:
     num_networks: int
     num_reached: int
     time: Estimate  # of the flow; nan for an optimizer
-    steps: Estimate  # of the optimizer; for the flow the time in steps of half the largest stable size at the start
+    steps: Estimate  # of the optimizer; for the flow the time in steps of stable_learning_rate, a quarter of the limit
     loss: Estimate  # mean over all training rows
     stability: Estimate  # P / radius on the test inputs
-    over_lead: Estimate  # P / radius over the mean lead: |f| for one output, else first less second output
+    over_lead: Estimate  # P / radius over the mean of ``leads`` on the test inputs; a dead network has none
     accuracy: Estimate  # fraction of test inputs with the right class
     lazy_ratio: Estimate
 
@@ -67,12 +76,12 @@ def _members(networks: ReLUMLP, members: Tensor) -> ReLUMLP:
     return ReLUMLP.from_weights([weight.detach()[members] for weight in networks.weights])
 
 
-def _measure(networks: ReLUMLP, initial: ReLUMLP, split: Split, loss: Loss) -> dict[str, Tensor]:
+def _measure(networks: ReLUMLP, initial: ReLUMLP, split: Split, losses: Tensor) -> dict[str, Tensor]:
     with torch.no_grad():
         answers = networks(split.test_x)
     stability = stability_per_input(networks, split.test_x).mean(dim=1)
     return {
-        "loss": _training_losses(networks, split, loss),
+        "loss": losses,
         "stability": stability,
         "over_lead": stability / leads(answers, networks.output_dim).double().mean(dim=1),
         "accuracy": right_answers(answers, split.test_y),
@@ -81,23 +90,24 @@ def _measure(networks: ReLUMLP, initial: ReLUMLP, split: Split, loss: Loss) -> d
 
 
 def _estimate(values: Tensor) -> Estimate:
-    """The mean over the networks that have a number."""
-    known = values[~torch.isnan(values)]
-    return Estimate.from_draws(known.double().numpy()) if len(known) else Estimate(nan, nan, 0)
+    """Return the mean over networks, nan if there are none or one has no number."""
+    known = len(values) > 0 and not bool(torch.isnan(values).any())
+    return Estimate.from_draws(values.double().numpy()) if known else Estimate(nan, nan, 0)
 
 
 def _row(shared: Mapping[str, object], tables: Mapping[str, Tensor], place: int, level: float, epoch: int) -> LevelRow:
     """Return one row of tables that have an entry, or nan, for each network and place."""
     reached = ~torch.isnan(tables["loss"][:, place])
     counts = {"epoch": epoch, "num_networks": len(reached), "num_reached": int(reached.sum())}
-    estimates = {name: _estimate(table[:, place]) for name, table in tables.items()}
+    estimates = {name: _estimate(table[reached, place]) for name, table in tables.items()}
     return LevelRow(**shared, level=level, **counts, **estimates)  # type: ignore[arg-type]
 
 
 def _start(
     scheme: str, split: Split, *, width: int, depth: int, num_networks: int, seed: int
 ) -> tuple[ReLUMLP, Tensor]:
-    """Networks before training, and half of the largest stable learning rate of each."""
+    """Return networks before training, in the dtype of the data, and the stable learning rate of each."""
+    require_split(split)
     shape = architecture_for(split, width=width, depth=depth)
     networks = random_networks(scheme, shape, num_networks=num_networks, seed=seed).to(split.train_x)
     return networks, stable_learning_rate(networks, split.train_x, reference=reference_stds(scheme, shape))
@@ -119,7 +129,8 @@ def flow_rows(
     """Follow gradient flow from networks of a scheme; return a row for each level of the training loss.
 
     In the dtype of the data. Networks that do not come down to a level are in no mean of its row, which counts those
-    that do. Settings as in ``follow_gradient_flow``.
+    that do. Between two steps of the solver weights are interpolated: a loss meets its level closely, not exactly.
+    Settings as in ``follow_gradient_flow``.
     """
     sizes = {"width": width, "depth": depth, "num_networks": num_networks}
     networks, rates = _start(scheme, split, **sizes, seed=seed)
@@ -129,7 +140,9 @@ def flow_rows(
         split.train_x,
         split.train_y,
         levels=levels,
-        measure=lambda some, members: _measure(some, _members(initial, members), split, loss),
+        measure=lambda some, members: _measure(
+            some, _members(initial, members), split, _training_losses(some, split, loss)
+        ),
         tolerance=tolerance,
         max_steps=max_steps,
         loss=loss,
@@ -141,7 +154,7 @@ def flow_rows(
     return [_row(shared, tables, place, level, 0) for place, level in enumerate(flowed.levels)]
 
 
-# Of weights and the largest stable learning rates: an optimizer, and a factor for the loss of each network.
+# Of weights and the stable learning rates: an optimizer, and a factor for the loss of each network.
 _Maker = Callable[[list[Tensor], Tensor], tuple[torch.optim.Optimizer, Tensor]]
 
 
@@ -162,6 +175,8 @@ class Optimizer:
     make: _Maker
 
 
+# The stable step is ``stable_learning_rate`` with factor 1: n over the largest eigenvalue of the tangent kernel. From
+# twice of it on, linearized training diverges.
 OPTIMIZERS: Mapping[str, Optimizer] = {
     "half the stable step": Optimizer(None, _descent(0.5)),
     "a twentieth of it": Optimizer(None, _descent(0.05)),
@@ -187,57 +202,61 @@ def optimizer_rows(
 ) -> list[LevelRow]:
     """Train with one of ``OPTIMIZERS``; return a row for each level of the training loss, then for each epoch.
 
-    A network belongs to a level where its loss on all training rows, looked at four times an epoch, is first at or
-    below it. One whose loss ceases to be finite belongs to no level and no epoch after that.
+    A network belongs to a level when its loss on all training rows is first seen at or below it: before training and
+    after every quarter of an epoch, or every step if an epoch has fewer. So a loss may be far below its level. A
+    network whose loss, on a batch or on all rows, was once not finite belongs to no level and no epoch after that.
+    Training ends when nothing more can be seen, after ``max_epochs`` at the latest. In the dtype of the data; a seed
+    has one order of rows for all schemes, sizes and networks.
     """
     require_member(OPTIMIZERS, method=method)
     require_at_least(1, max_epochs=max_epochs)
-    levels = require_levels(levels) if len(levels) else ()
+    moments = _moments(levels, epochs, max_epochs)
     sizes = {"width": width, "depth": depth, "num_networks": num_networks}
-    networks, half_stable = _start(scheme, split, **sizes, seed=seed)
+    networks, rates = _start(scheme, split, **sizes, seed=seed)
     initial = deepcopy(networks)
-    seen = _Seen(num_networks, len(levels) + len(epochs))
-    for step, epoch in _train(networks, split, OPTIMIZERS[method], 2 * half_stable, max_epochs, loss, seed):
+    seen = {name: torch.full((num_networks, len(moments)), nan).double() for name in ("time", "steps", *_MEASURED)}
+    sound = torch.ones(num_networks, dtype=torch.bool)
+    for step, epoch, finite in _train(networks, split, OPTIMIZERS[method], 2 * rates, max_epochs, loss, seed):
         losses = _training_losses(networks, split, loss)
-        places = [place for place, level in enumerate(levels) if bool((losses <= level).any())]
-        places += [len(levels) + place for place, wanted in enumerate(epochs) if wanted == epoch]
-        for place in places:
-            there = losses <= levels[place] if place < len(levels) else torch.isfinite(losses)
-            members = (there & torch.isnan(seen.values["loss"][:, place])).nonzero().flatten()
+        sound = sound & finite & torch.isfinite(losses)
+        for place, (level, wanted) in enumerate(moments):
+            there = losses <= level if wanted == 0 else torch.full_like(sound, epoch == wanted)
+            members = (there & sound & torch.isnan(seen["loss"][:, place])).nonzero().flatten()
             if len(members):
-                measured = _measure(_members(networks, members), _members(initial, members), split, loss)
-                seen.note(members, place, measured | {"steps": torch.full((len(members),), float(step))})
-        arrived = len(levels) == 0 or bool((~torch.isnan(seen.values["loss"][:, len(levels) - 1])).all())
-        if arrived and epoch >= max(epochs, default=0):
+                some = _members(networks, members), _members(initial, members)
+                measured = _measure(*some, split, losses[members]) | {"steps": torch.full((len(members),), step)}
+                for name, values in measured.items():
+                    seen[name][members, place] = values.double()
+        if not bool(torch.isnan(seen["loss"][sound]).any()):
             break
     shared = {"scheme": scheme, "width": width, "depth": depth, "method": method}
-    moments = [(level, 0) for level in levels] + [(nan, epoch) for epoch in epochs]
-    return [_row(shared, seen.values, place, *moment) for place, moment in enumerate(moments)]
+    return [_row(shared, seen, place, *moment) for place, moment in enumerate(moments)]
 
 
-class _Seen:
-    """What was measured of each network at each moment; nan where nothing was."""
-
-    def __init__(self, num_networks: int, num_moments: int) -> None:
-        empty = torch.full((num_networks, num_moments), nan, dtype=torch.float64)
-        self.values = {name: empty.clone() for name in ("time", "steps", *_MEASURED)}
-
-    def note(self, members: Tensor, place: int, measured: Mapping[str, Tensor]) -> None:
-        for name, values in measured.items():
-            self.values[name][members, place] = values.double()
+def _moments(levels: Sequence[float], epochs: Sequence[int], max_epochs: int) -> list[tuple[float, int]]:
+    """Return the moments to look for, as the level and the epoch of their rows; raise where none can come."""
+    if isinstance(epochs, str) or not isinstance(epochs, Sequence):
+        raise TypeError(f"epochs must be a sequence of numbers of epochs, got {epochs!r}")
+    for epoch in epochs:
+        require_at_least(1, epochs=epoch)
+    if any(later <= earlier for earlier, later in pairwise((*epochs, max_epochs + 1))):
+        raise ValueError(f"epochs must rise, up to max_epochs = {max_epochs}, got {list(epochs)}")
+    only_epochs = len(epochs) > 0 and isinstance(levels, Sequence) and len(levels) == 0
+    falling = () if only_epochs else require_levels(levels)
+    return [(level, 0) for level in falling] + [(nan, int(epoch)) for epoch in epochs]
 
 
 def _train(
     networks: ReLUMLP, split: Split, optimizer: Optimizer, stable: Tensor, max_epochs: int, loss: Loss, seed: int
-) -> Iterator[tuple[int, int]]:
-    """Train in place; yield the number of steps and of whole epochs taken, four times an epoch and before training."""
+) -> Iterator[tuple[int, int, Tensor]]:
+    """Train in place; yield steps and whole epochs taken, and which networks have had finite losses on all batches."""
     rows, labels = len(split.train_x), split.train_y.reshape(len(split.train_y), -1)
     size = optimizer.batch_size or rows
     order = random_stream(seed, f"batches of {size} out of {rows}")
     steps_of, scale = optimizer.make(list(networks.weights), stable)
-    yield 0, 0
+    finite = torch.ones_like(stable, dtype=torch.bool)
+    yield 0, 0, finite
     step, per_epoch = 0, -(-rows // size)
-    look_every = max(1, per_epoch // 4)
     for epoch in progress(range(max_epochs), "epochs"):
         batches = torch.split(torch.randperm(rows, generator=order), size)
         for place, batch in enumerate(batches, start=1):
@@ -246,6 +265,7 @@ def _train(
             losses = loss.values(outputs.reshape(*outputs.shape[:2], -1), labels[batch]).mean(dim=1)
             (losses * scale).sum().backward()  # type: ignore[no-untyped-call]
             steps_of.step()
+            finite = finite & torch.isfinite(losses)
             step += 1
-            if place % look_every == 0 or place == per_epoch:
-                yield step, epoch + (place == per_epoch)
+            if 4 * place % per_epoch < 4:  # a quarter has just been passed
+                yield step, epoch + (place == per_epoch), finite

@@ -82,6 +82,13 @@ def architecture_for(split: Split, *, width: int, depth: int) -> Architecture:
     return Architecture(input_dim=split.train_x.shape[1], width=width, depth=depth, output_dim=outputs)
 
 
+def require_split(split: Split) -> None:
+    """Raise unless the data are finite, and labels of a single output have no axis of their own."""
+    if split.train_y.ndim == 2 and split.train_y.shape[1] == 1:
+        raise ValueError(f"split.train_y must be one label per row without an axis, got {tuple(split.train_y.shape)}")
+    require_finite(**{f"split.{name}": values for name, values in split._asdict().items()})
+
+
 def right_answers(outputs: Tensor, labels: Tensor) -> Tensor:
     """Return the fraction of inputs put into the right class: by sign for one output, else by the largest."""
     if labels.ndim == 1:
@@ -122,9 +129,7 @@ def trained_rows(
     ``DivergedError`` if a network diverged: its numbers are in no mean.
     """
     _require_steps(record_at)
-    if split.train_y.ndim == 2 and split.train_y.shape[1] == 1:
-        raise ValueError(f"split.train_y must be one label per row without an axis, got {tuple(split.train_y.shape)}")
-    require_finite(**{f"split.{name}": values for name, values in split._asdict().items()})
+    require_split(split)
     if batch_size is not None and target_loss is not None:
         raise ValueError(f"target_loss needs the loss on all rows at each step, so no batch_size, got {batch_size}")
     train_x, train_y, test_x, test_y = split
