@@ -42,8 +42,8 @@ from tutorial_lib.images import attacks, classifiers, transformations
 
 MODULES = [
     architecture, bounds, estimates, exact, exact_variants, gaussians, gradient_flow, initializations, kernels,
-    laziness, lazy_limit, models, perturbations, phase_diagram, random_features, randomness, reports, stability, training,
-    attacks, classifiers, transformations,
+    laziness, lazy_limit, models, perturbations, phase_diagram, random_features, randomness, reports, stability,
+    training, attacks, classifiers, transformations,
 ]  # fmt: skip
 # Not called by readers: checks, and parts of functions whose arguments have been checked.
 INNER = {
