@@ -235,13 +235,13 @@ def test_the_report_reads_as_sentences():
     assert first.startswith("P / radius = 1.2732 ± 0.0000 (n = 4): ")
     text = " ".join(lines)
     # Leads 2, 7, 5 and 1/2 over a slope of 3: within 1/2 of the border lies the last one only.
-    assert "chosen against the network alter 25 ± 25 %." in text
+    assert "The worst changes of that size alter 25 ± 25 %: an estimate to first order, not an attack." in text
     assert "Of the answers, 4 of 4 are right." in text
     assert "4 inputs of 2 numbers, 2 outputs" in text
     assert "the mean over directions is exact" in text
     assert f"by {0.5 * report.stability.mean:.3g} on average" in text
     without = str(classifier_report(model, x))
-    assert "Per unit of length of the input that is" in without
+    assert "Per unit of radius that is" in without
     assert "alter" not in without
 
 

@@ -54,18 +54,27 @@ class StabilityReport:
 
     def _sentences(self) -> Iterator[str]:
         relative = " and ".join(self._relative())
-        yield f"P / radius = {self.stability}: the mean change of the outputs, for random changes of the input."
+        yield (
+            f"P / radius = {self.stability}: how much the outputs change per unit of radius, on average over random "
+            "changes of the input (mean and standard error over inputs). Larger means less robust."
+        )
         if self.radius is None:
-            yield f"Per unit of length of the input that is {relative}."
+            yield f"Per unit of radius that is {relative}."
         else:
             change = self.radius * self.stability.mean
-            yield f"Random changes of at most {self.radius:g} change them by {change:.3g} on average: {relative}."
+            yield (
+                f"Random changes of the input, of length at most {self.radius:g}, change the outputs by {change:.3g} "
+                f"on average: {relative}."
+            )
 
     def __str__(self) -> str:
         """Return the report in sentences."""
         numbers = f"{self.num_inputs} inputs of {self.dim} numbers, {self.output_dim} output"
         measured = f"Measured on {numbers}{'s' * (self.output_dim > 1)}, in {self.seconds:.1f} s; {self.method}."
-        scope = "All lengths are Euclidean, and all changes to first order: how steep the network is at these inputs."
+        scope = (
+            "All lengths are Euclidean. All changes are first-order estimates, from how steep the network is at these "
+            "inputs; for a large radius the true changes may differ."
+        )
         return "\n".join([*self._sentences(), measured, scope])
 
 
@@ -92,10 +101,9 @@ class ClassifierReport(StabilityReport):
         yield from super()._sentences()
         if self.altered_by_random is not None and self.altered_by_chosen is not None:
             least = "at least " if self.output_dim > EXACT_OUTPUTS else ""
-            yield (
-                f"Random changes of that size alter {_share_in_words(self.altered_by_random)} of the answers; changes "
-                f"chosen against the network alter {least}{_share_in_words(self.altered_by_chosen)}."
-            )
+            at_random, chosen = (_share_in_words(share) for share in (self.altered_by_random, self.altered_by_chosen))
+            yield f"Random changes of that size alter {at_random} of the answers."
+            yield f"The worst changes of that size alter {least}{chosen}: an estimate to first order, not an attack."
         if self.accuracy is not None:
             yield f"Of the answers, {_share_in_words(self.accuracy)} are right."
 
@@ -137,8 +145,9 @@ def classifier_report(
 ) -> ClassifierReport:
     """Measure a classifier: perturbation stability, lead, and the answers that a change of ``radius`` would alter.
 
-    ``model`` maps (batch, ...) to scores (batch, classes), or to one score per row whose sign is the answer; it
-    must be in eval mode, and all else that ``perturbation_stability`` asks for. ``data``: one tensor of
+    ``model`` maps (batch, ...) to logits (batch, classes), or to one score per row whose sign is the answer. Not to
+    probabilities: a final softmax saturates, and to first order the network then looks far more robust than it is.
+    It must be in eval mode, and meet the other requirements of ``perturbation_stability``. ``data``: one tensor of
     inputs, or an iterable of batches such as a ``DataLoader``, each a tensor or a pair of inputs and labels;
     batches are moved to the device of the model. ``labels``: class numbers for a tensor of inputs (0 and 1 for
     one score). ``radius``: Euclidean, in units of the input.
