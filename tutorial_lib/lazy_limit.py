@@ -9,6 +9,7 @@ The derivation is in chapter 11; to our knowledge it is this book's own.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import exp, inf, log
 
 import torch
@@ -168,13 +169,19 @@ class LazyLimit:
         quotients = training.learnt_per_rate(rates) / len(self.modes)
         return torch.mm(self.modes * quotients, self.modes.T)
 
+    @cached_property
+    def _start_in_modes(self) -> Float[Tensor, " train"]:
+        """The variance of f_0 in each mode: the costly part of a loss, and the same at all times."""
+        variances: Tensor = (self.modes.T @ self.nngp @ self.modes).diagonal()
+        return variances
+
     def training_loss(self, training: Descent | Flow) -> float:
         """Return the mean of the half squared error over training points and initial weights."""
         rates = self._rates(training)
         remainders = training.kept(rates)
         labels = self.train_y.reshape(len(remainders), -1)
         bias = (remainders.unsqueeze(1) * (self.modes.T @ labels)).square().sum()
-        noise = (remainders**2 * (self.modes.T @ self.nngp @ self.modes).diagonal()).sum()
+        noise = (remainders**2 * self._start_in_modes).sum()
         return float(bias + labels.shape[1] * noise) / (2 * len(self.train_x))
 
     def time_of_loss(self, level: float) -> float:

@@ -8,6 +8,7 @@ import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from functools import cache
 from importlib.resources import files
 from io import StringIO
 from math import isnan
@@ -66,7 +67,13 @@ def stored_rows(name: str) -> list[TrainedRow]:
 
 def stored_levels(name: str) -> list[LevelRow]:
     """Return the rows of a stored study at equal loss, such as ``"flow_parity"``."""
-    return [_row(LevelRow, columns) for columns in csv.DictReader(_text(name).splitlines()[1:])]
+    return list(_levels(_text(name)))
+
+
+@cache
+def _levels(text: str) -> tuple[LevelRow, ...]:
+    """Read a table once: a chapter asks for a hundred curves of it."""
+    return tuple(_row(LevelRow, columns) for columns in csv.DictReader(text.splitlines()[1:]))
 
 
 def rows_as_text(rows: Sequence[Mapping[str, str | int | float]], settings: Mapping[str, object]) -> str:
