@@ -15,6 +15,7 @@ from tutorial_lib.book.experiments import TrainedRow, trained_rows
 from tutorial_lib.book.results import (
     row_as_columns,
     rows_as_text,
+    rows_at_level,
     stored_curves,
     stored_levels,
     stored_rows,
@@ -103,6 +104,25 @@ def test_curves_are_the_reached_levels_of_one_scheme_depth_and_method_by_width(f
     assert curves == {8: [LEVEL_ROW], 16: [wide[1], wide[2], wide[0]]}
     assert stored_curves("mine", scheme="mup", depth=4, method="Adam") == {8: [others[2]]}
     assert stored_curves("mine", scheme="mup", depth=4, method="batches of 8") == {}
+
+
+def test_rows_at_a_level_are_those_that_at_least_half_of_the_networks_reached(folder):
+    half = replace(LEVEL_ROW, num_reached=8)
+    wide, deep = replace(half, width=16), replace(half, depth=6)
+    others = [
+        replace(half, width=32, num_reached=7),
+        replace(half, level=0.2),
+        replace(half, scheme="he"),
+        replace(half, method="Adam"),
+        EPOCH_ROW,
+    ]
+    text = rows_as_text([row_as_columns(row) for row in [deep, wide, *others, half]], {})
+    (folder / "mine.csv").write_text(text, encoding="utf-8")
+    assert rows_at_level("mine", 0.1, scheme="mup") == [half, wide, deep]
+    assert rows_at_level("mine", 0.1, scheme="mup", depth=4) == [half, wide]
+    assert rows_at_level("mine", 0.1, scheme="mup", width=8) == [half, deep]
+    assert rows_at_level("mine", 0.1, scheme="mup", method="Adam") == [others[3]]
+    assert rows_at_level("mine", 0.3, scheme="mup") == []
 
 
 def test_numbers_are_rounded_to_six_digits(folder):

@@ -99,3 +99,18 @@ def stored_curves(name: str, *, scheme: str, depth: int, method: str = "flow") -
         if (row.scheme, row.depth, row.method, row.epoch) == (scheme, depth, method, 0) and row.num_reached > 0:
             curves.setdefault(row.width, []).append(row)
     return {width: sorted(curves[width], key=lambda row: -row.level) for width in sorted(curves)}
+
+
+def rows_at_level(
+    name: str, level: float, *, scheme: str, method: str = "flow", width: int | None = None, depth: int | None = None
+) -> list[LevelRow]:
+    """Return the rows of a stored study at one level of the loss, of all widths or depths that are not given.
+
+    By depth, then by width. Rows that fewer than half of the networks reached are left out: those that get there are
+    not like the others, and a mean over them flatters.
+    """
+    wanted = (scheme, method, level)
+    rows = [row for row in stored_levels(name) if (row.scheme, row.method, row.level) == wanted]
+    rows = [row for row in rows if width in (None, row.width) and depth in (None, row.depth)]
+    there = [row for row in rows if 2 * row.num_reached >= row.num_networks]
+    return sorted(there, key=lambda row: (row.depth, row.width))
