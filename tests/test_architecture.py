@@ -53,6 +53,7 @@ LEVELS: list[dict[str, set[str]]] = [
         "reports": {
             "arguments",
             "estimates",
+            "models",
             "modules",
             "perturbations",
             "progress",

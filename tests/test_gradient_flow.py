@@ -223,9 +223,17 @@ def test_nothing_of_the_callers_is_changed_but_the_weights(generator):
 @pytest.mark.parametrize(
     ("wrong", "error", "message"),
     [
-        ({"levels": []}, TypeError, r"^levels must be a sequence of one or more training losses, got \[\]$"),
-        ({"levels": 0.1}, TypeError, "^levels must be a sequence of one or more training losses, got 0.1$"),
-        ({"levels": [0.1, 0.1]}, ValueError, r"^levels must fall from the first to the last, got \[0.1, 0.1\]$"),
+        (
+            {"levels": []},
+            TypeError,
+            r"^levels must be a sequence of one or more training losses, such as \[0.4, 0.1\], got \[\]$",
+        ),
+        (
+            {"levels": 0.1},
+            TypeError,
+            r"^levels must be a sequence of one or more training losses, such as \[0.4, 0.1\], got 0.1$",
+        ),
+        ({"levels": [0.1, 0.1]}, ValueError, r"^levels must decrease, the largest loss first, got \[0.1, 0.1\]$"),
         ({"levels": [0.1, 0.0]}, ValueError, r"^levels must be a finite number > 0, got 0.0$"),
         ({"tolerance": nan}, ValueError, "^tolerance must be a finite number > 0, got nan$"),
         ({"max_steps": 0}, ValueError, "^max_steps must be an integer >= 1, got 0$"),

@@ -163,7 +163,7 @@ def test_weights_that_are_not_finite_or_of_another_precision_are_refused(measure
         measure(start, end)
     with pytest.raises(ValueError, match=r"^initial must be finite, got nan or infinity$"):
         measure(end, start)
-    with pytest.raises(TypeError, match=r"^model must be a ReLUMLP, got Sequential$"):
+    with pytest.raises(TypeError, match=r"^trained must be a ReLUMLP, got Sequential$"):
         measure(start, torch.nn.Sequential(start))
 
 
@@ -336,7 +336,10 @@ def test_one_network_of_an_ensemble_that_would_diverge_is_enough(generator):
         ({"train_y": torch.ones(5, dtype=torch.float64)}, r"^train_y must have shape \(6,\), got \(5,\)$"),
         ({"train_y": torch.ones(6, 1, dtype=torch.float64)}, r"^train_y must have shape \(6,\), got \(6, 1\)$"),
         ({"train_y": torch.full((6,), nan, dtype=torch.float64)}, r"^train_y must be finite, got nan or infinity$"),
-        ({"train_y": torch.ones(6)}, r"^train_y must be torch.float64 on cpu like the rest, got torch.float32 on cpu$"),
+        (
+            {"train_y": torch.ones(6)},
+            r"^train_y must be torch.float64 on cpu like the rest, got torch.float32 on cpu: ",
+        ),
         (
             {"x": torch.ones(2, 4, dtype=torch.float64)},
             r"^x must have shape \(batch, 5\) and not be empty, got \(2, 4\)$",

@@ -371,10 +371,18 @@ def test_a_network_is_asked_for_with_the_sizes_needed(generator):
     [
         (torch.ones(3, 4).double(), ValueError, r"must have shape \(batch, 5\) and not be empty, got \(3, 4\)"),
         (torch.ones(0, 5).double(), ValueError, r"must have shape \(batch, 5\) and not be empty, got \(0, 5\)"),
-        (torch.ones(5).double(), ValueError, r"must have shape \(batch, 5\) and not be empty, got \(5,\)"),
+        (
+            torch.ones(5).double(),
+            ValueError,
+            r"must have shape \(batch, 5\) and not be empty, got \(5,\): one input is test_x.unsqueeze\(0\)",
+        ),
         (torch.ones(2, 3, 5).double(), ValueError, r"must have shape \(batch, 5\) and not be empty, got \(2, 3, 5\)"),
         (torch.ones(3, 5).double() / 0, ValueError, "must be finite, got nan or infinity"),
-        (torch.ones(3, 5), ValueError, "must be torch.float64 on cpu like the weights, got torch.float32 on cpu"),
+        (
+            torch.ones(3, 5),
+            ValueError,
+            r"must be torch.float64 on cpu like the weights, got torch.float32 on cpu: convert with .to\(...\)",
+        ),
         (torch.ones(3, 5).long(), TypeError, "must hold floating-point numbers, float32 or float64, got torch.int64"),
     ],
 )

@@ -44,14 +44,16 @@ def test_a_seed_that_would_run_into_the_name_is_refused(seed):
 
 @pytest.mark.parametrize("name", ["", "\0", "x\0", "\0x"])
 def test_a_name_that_would_be_lost_is_refused(name):
-    with pytest.raises(ValueError, match=r"^name must be a text of one or more letters, none of them a null, got '"):
+    with pytest.raises(
+        ValueError, match=r"^name must be a string of one or more letters without a null character, got '"
+    ):
         random_stream(0, name)
 
 
 @pytest.mark.parametrize(("name", "shown"), [(3, "3"), (b"weights", "b'weights'"), (["a", "b"], r"\['a', 'b'\]")])
 @pytest.mark.usefixtures("as_a_reader")
 def test_a_name_that_is_no_text_is_refused(name, shown):
-    with pytest.raises(TypeError, match=rf"^name must be a text, got {shown}$"):
+    with pytest.raises(TypeError, match=rf"^name must be a string, got {shown}$"):
         random_stream(0, name)
 
 

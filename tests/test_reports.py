@@ -130,7 +130,7 @@ def test_a_regressor_has_an_error(generator):
     model, x = network(generator, 3), normal(generator, 40, 6)
     y = normal(generator, 40, 3)
     report = regressor_report(model, x, labels=y, radius=0.5)
-    assert isclose(report.error, (model(x) - y).square().sum(dim=1).mean().sqrt().item())
+    assert isclose(report.error, (model(x) - y).square().mean().sqrt().item())
     assert report.stability == perturbation_stability(model, x)
     assert f"error is {report.error:.3g}" in str(report)
     assert regressor_report(model, x).error is None
@@ -182,6 +182,21 @@ def test_a_report_repeats_and_leaves_the_global_random_state(generator):
         (3, {}, TypeError, "^data must be a tensor or an iterable of batches, got int$"),
         ("abc", {}, TypeError, "^data must be a tensor or an iterable of batches, got str$"),
         ([], {}, ValueError, "^data must hold at least one batch, got none$"),
+        (np.ones((2, 6)), {}, TypeError, r"got ndarray: convert with torch.from_numpy\(...\)$"),
+        ([np.ones((2, 6))], {}, TypeError, r"a batch of ndarray: convert with torch.from_numpy\(...\)$"),
+        (
+            TensorDataset(torch.ones(2, 6)),
+            {},
+            TypeError,
+            "^data must give batches, got TensorDataset: wrap it in a torch.utils.data.DataLoader$",
+        ),
+        (
+            torch.ones(6),
+            {},
+            ValueError,
+            r"^data must have shape \(batch, ...\) .* \(6,\): one input is data.unsqueeze\(0\)$",
+        ),
+        (torch.ones(2, 6), {"labels": torch.eye(3)[:2]}, ValueError, r"one-hot, use labels.argmax\(dim=1\)$"),
         ([3], {}, TypeError, "^data must give tensors, or pairs of inputs and labels, got a batch of int$"),
         ([(torch.ones(2, 6), 3)], {}, TypeError, "got a batch of Tensor, int$"),
         (torch.ones(2, 6), {"radius": -1.0}, ValueError, "^radius must be a finite number > 0, got -1.0$"),
@@ -189,14 +204,24 @@ def test_a_report_repeats_and_leaves_the_global_random_state(generator):
             torch.ones(2, 6),
             {"labels": torch.ones(3).long()},
             ValueError,
-            r"^data must give inputs x and one of the labels for each of them, got shapes \(2, 6\) and \(3,\)$",
+            r"^data must give inputs and one label for each of them, got shapes \(2, 6\) and \(3,\)$",
         ),
         (torch.ones(2, 6), {"labels": torch.tensor([0, 3])}, ValueError, "^labels must be from 0 to 2, got 0 to 3$"),
         (torch.ones(2, 6), {"labels": torch.tensor([0, -1])}, ValueError, "^labels must be from 0 to 2, got -1 to 0$"),
-        (torch.ones(2, 6), {"labels": torch.ones(2)}, TypeError, "^labels must be class numbers, got torch.float32$"),
-        ([torch.ones(2, 6)], {"labels": torch.ones(2).long()}, ValueError, "^labels must come in the pairs of data"),
-        (torch.zeros(2, 6) / 0, {}, ValueError, "^x must be finite, got nan or infinity$"),
-        (torch.ones(2, 5), {}, ValueError, "^model fails on x of shape"),
+        (
+            torch.ones(2, 6),
+            {"labels": torch.ones(2)},
+            TypeError,
+            r"^labels must be class numbers, got torch.float32: convert with labels.long\(\)$",
+        ),
+        (
+            [torch.ones(2, 6)],
+            {"labels": torch.ones(2).long()},
+            ValueError,
+            "^labels must come in pairs with the inputs where data is an iterable of batches, got both$",
+        ),
+        (torch.zeros(2, 6) / 0, {}, ValueError, "^data must be finite, got nan or infinity$"),
+        (torch.ones(2, 5), {}, ValueError, r"^model fails on rows of data, of shape \(5,\): "),
     ],
 )
 def test_data_that_do_not_fit_are_refused(as_a_reader, data, settings, error, message, generator):  # noqa: ARG001
@@ -206,6 +231,49 @@ def test_data_that_do_not_fit_are_refused(as_a_reader, data, settings, error, me
         data = [batch.double() if isinstance(batch, torch.Tensor) else batch for batch in data]
     with pytest.raises(error, match=message):
         classifier_report(network(generator, 3), data, **settings)
+
+
+def test_what_a_report_cannot_measure_is_refused_with_the_way_out(generator):
+    x = normal(generator, 30, 6)
+    shape = Architecture(input_dim=6, width=9, depth=3)
+    ensemble = ReLUMLP(he(shape), shape, num_networks=4, generator=generator)
+    with pytest.raises(ValueError, match="got an ensemble of 4: perturbation_stability takes an ensemble$"):
+        classifier_report(ensemble, x)
+    with pytest.raises(
+        ValueError, match=r"^data must be torch.float64 .* got torch.float32 on cpu: convert with .to\("
+    ):
+        classifier_report(nn.Sequential(network(generator, 3)).eval(), x.float())
+    with pytest.raises(ValueError, match=r"^labels must be from 0 to 1, got -1 to 1: .* use \(labels \+ 1\) // 2$"):
+        classifier_report(network(generator, 1), x, labels=2 * (x[:, 0] > 0) - 1)
+
+
+def test_a_network_that_answers_nothing_is_refused_by_its_name(generator):
+    x = normal(generator, 5, 3)
+    dead, undecided = (
+        Affine(torch.zeros(2, 3).double(), torch.zeros(2).double()),
+        Affine(torch.ones(2, 3).double(), torch.zeros(2).double()),
+    )
+    for report in (classifier_report, regressor_report):
+        with pytest.raises(ValueError, match="^model must have outputs other than 0 at some input of data, got 0"):
+            report(dead, x)
+    with pytest.raises(ValueError, match="^model must prefer one answer to another at some input of data, got equal"):
+        classifier_report(undecided, x)
+
+
+@pytest.mark.parametrize(("outputs", "last"), [(3, nn.Softmax(dim=1)), (1, nn.Sigmoid())])
+def test_probabilities_are_refused_and_logits_are_not(outputs, last, generator):
+    model, x = nn.Sequential(nn.Linear(6, 9), nn.ReLU(), nn.Linear(9, outputs)).double(), normal(generator, 40, 6)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(normal(generator, *parameter.shape))
+    name = type(last).__name__.lower()
+    with pytest.raises(ValueError, match=f"^model must give logits, got .* like probabilities: .* final {name}$"):
+        classifier_report(nn.Sequential(model, last).eval(), x)
+    assert classifier_report(model.eval(), x).num_inputs == 40
+    assert regressor_report(nn.Sequential(model, last).eval(), x).num_inputs == 40
+    # Some scores are between 0 and 1 by chance.
+    few = x[(model(x).reshape(40, -1).abs() < 1).all(dim=1)][:1] if outputs == 1 else x[:1]
+    assert classifier_report(model, few).num_inputs == 1
 
 
 def test_labels_for_some_batches_only_are_refused(generator):
@@ -235,14 +303,37 @@ def test_the_report_reads_as_sentences():
     assert first.startswith("P / radius = 1.2732 ± 0.0000 (n = 4): ")
     text = " ".join(lines)
     # Leads 2, 7, 5 and 1/2 over a slope of 3: within 1/2 of the border lies the last one only.
-    assert "The worst changes of that size alter 25 ± 25 %: an estimate to first order, not an attack." in text
-    assert "Of the answers, 4 of 4 are right." in text
-    assert "4 inputs of 2 numbers, 2 outputs" in text
+    assert "The worst changes of that size alter 25 ± 25 % of the answers: an estimate to first order" in text
+    assert "The network gets all of the answers (n = 4) right." in text
+    assert "Measured on 4 inputs of 2 numbers, with 2 outputs, in " in text
     assert "the mean over directions is exact" in text
     assert f"by {0.5 * report.stability.mean:.3g} on average" in text
     without = str(classifier_report(model, x))
     assert "Per unit of radius that is" in without
     assert "alter" not in without
+
+
+def test_the_sentences_about_one_input_and_about_all_of_the_answers(generator):
+    model, x = network(generator, 3), normal(generator, 1, 6)
+    labels = model(x).argmax(dim=1)
+    text = str(classifier_report(model, x, labels=labels, radius=100.0))
+    assert "(n = 1, error unknown): how much" in text
+    assert "alter all of the answers (n = 1): an estimate" in text
+    assert "The network gets all of the answers (n = 1) right." in text
+    assert "Measured on 1 input of 6 numbers, with 3 outputs" in text
+    assert "gets none of the answers (n = 1) right" in str(classifier_report(model, x, labels=(labels + 1) % 3))
+    many = str(classifier_report(network(generator, 40), x, radius=100.0))
+    assert "alter all of the answers (n = 1): an estimate" in many
+
+
+@pytest.mark.parametrize(
+    ("ratio", "words"),
+    [(0.0012, "0.12 % of"), (0.0534, "5.3 % of"), (0.996, "100 % of"), (1.04, "1 times"), (123456.7, "123,457 times")],
+)
+def test_how_many_times_is_said_without_powers_of_ten(ratio, words):
+    # One score: P / radius over the mean lead is the slope over |f|, times the constant of one dimension.
+    model = Affine(torch.tensor([[2 * ratio]]).double(), torch.tensor([1.0]).double())
+    assert f"that is {words} the mean lead" in str(classifier_report(model, torch.zeros(3, 1).double()))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -375,7 +375,11 @@ def sample(model, x, radius=1.0, num_samples=2):
     [
         (torch.ones(3, 4), ValueError, r"^x must have shape \(batch, 5\) and not be empty, got \(3, 4\)$"),
         (torch.ones(3, 5, 1), ValueError, r"^x must have shape \(batch, 5\) and not be empty, got \(3, 5, 1\)$"),
-        (torch.ones(5), ValueError, r"^x must have shape \(batch, 5\) and not be empty, got \(5,\)$"),
+        (
+            torch.ones(5),
+            ValueError,
+            r"^x must have shape \(batch, 5\) and not be empty, got \(5,\): one input is x.unsqueeze\(0\)$",
+        ),
         (torch.ones(0, 5), ValueError, r"^x must have shape \(batch, 5\) and not be empty, got \(0, 5\)$"),
         (torch.ones(3, 5) / 0, ValueError, "^x must be finite, got nan or infinity$"),
         (torch.zeros(3, 5) / 0, ValueError, "^x must be finite, got nan or infinity$"),
@@ -387,7 +391,7 @@ def sample(model, x, radius=1.0, num_samples=2):
         (
             torch.ones(3, 5),
             ValueError,
-            "^x must be torch.float64 on cpu like the weights, got torch.float32 on cpu$",
+            "^x must be torch.float64 on cpu like the weights, got torch.float32 on cpu: convert with .to\\(...\\)$",
         ),
     ],
 )
@@ -415,7 +419,7 @@ def test_sampling_takes_one_network_at_a_time(generator):
 
 
 def test_no_models_are_refused(generator):
-    with pytest.raises(ValueError, match="draws must hold at least one number, got none"):
+    with pytest.raises(ValueError, match="^model must be a module or an iterable of one or more modules, got none$"):
         perturbation_stability([], normal(generator, 4, 5))
 
 

@@ -35,7 +35,10 @@ def test_numbers_of_another_kind_are_refused(check, dtype):
 
 
 @pytest.mark.parametrize("check", CHECKS)
-@pytest.mark.parametrize(("value", "kind"), [([[1.0]], "list"), (np.ones((2, 3)), "ndarray"), (None, "NoneType")])
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [([[1.0]], "list"), (np.ones((2, 3)), r"ndarray: convert with torch.from_numpy\(...\)"), (None, "NoneType")],
+)
 @pytest.mark.usefixtures("as_a_reader")
 def test_what_is_no_tensor_is_refused(check, value, kind):
     with pytest.raises(TypeError, match=rf"^y must be a tensor of float32 or float64, got {kind}$"):
@@ -77,7 +80,8 @@ def test_tensors_of_one_dtype_and_device_are_like_each_other():
     ],
 )
 def test_another_dtype_or_device_is_refused(other, got):
-    with pytest.raises(ValueError, match=rf"^y must be torch.float64 on cpu like the rest, got {got}$"):
+    message = rf"^y must be torch.float64 on cpu like the rest, got {got}: convert with .to\(...\)$"
+    with pytest.raises(ValueError, match=message):
         require_like(GOOD, x=GOOD, y=other)
 
 

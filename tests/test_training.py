@@ -490,8 +490,14 @@ def test_the_bar_is_off_in_tests_and_notebooks():
     [
         ({"x": torch.ones(9, 4).double()}, r"^x must have shape \(batch, 5\) and not be empty, got \(9, 4\)$"),
         ({"x": torch.ones(0, 5).double()}, r"^x must have shape \(batch, 5\) and not be empty, got \(0, 5\)$"),
-        ({"x": torch.ones(5).double()}, r"^x must have shape \(batch, 5\) and not be empty, got \(5,\)$"),
-        ({"x": torch.ones(9, 5)}, "^x must be torch.float64 on cpu like the weights, got torch.float32 on cpu$"),
+        (
+            {"x": torch.ones(5).double()},
+            r"^x must have shape \(batch, 5\) and not be empty, got \(5,\): one input is x.unsqueeze\(0\)$",
+        ),
+        (
+            {"x": torch.ones(9, 5)},
+            r"^x must be torch.float64 on cpu like the weights, got torch.float32 on cpu: convert",
+        ),
         ({"x": torch.ones(9, 5).double() / 0}, "^x must be finite, got nan or infinity$"),
         ({"y": torch.zeros(9) / 0}, "^y must be finite, got nan or infinity$"),
         ({"y": torch.ones(8)}, r"^y must have shape \(9,\), one label per row of x, got \(8,\)$"),
@@ -573,7 +579,7 @@ def test_weights_that_are_not_finite_are_refused(value, generator):
 
 def test_other_modules_are_refused(as_a_reader, generator):  # noqa: ARG001
     model, x, y = torch.nn.Linear(5, 1).double(), normal(generator, 9, 5), normal(generator, 9)
-    with pytest.raises(TypeError, match="^model must be a ReLUMLP, got Linear$"):
+    with pytest.raises(TypeError, match="^networks must be a ReLUMLP, got Linear$"):
         train(model, x, y, learning_rate=0.1, num_steps=2)
 
 

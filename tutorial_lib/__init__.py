@@ -23,6 +23,8 @@ if TYPE_CHECKING:  # for editors and type checkers; at run time names are loaded
     from tutorial_lib.initializations import lecun as lecun
     from tutorial_lib.initializations import ntk as ntk
     from tutorial_lib.laziness import lazy_ratio as lazy_ratio
+    from tutorial_lib.lazy_limit import Descent as Descent
+    from tutorial_lib.lazy_limit import Flow as Flow
     from tutorial_lib.lazy_limit import LazyLimit as LazyLimit
     from tutorial_lib.models import ReLUMLP as ReLUMLP
     from tutorial_lib.randomness import random_stream as random_stream
@@ -35,7 +37,9 @@ if TYPE_CHECKING:  # for editors and type checkers; at run time names are loaded
 # Loaded one by one, so that a page of formulas does not wait for torch.
 _MODULE_OF = {
     "Architecture": "architecture",
+    "Descent": "lazy_limit",
     "Estimate": "estimates",
+    "Flow": "lazy_limit",
     "LayerStds": "initializations",
     "LazyLimit": "lazy_limit",
     "ReLUMLP": "models",

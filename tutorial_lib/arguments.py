@@ -1,6 +1,6 @@
 """Checks of arguments: every message names the argument, its value and what is allowed."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import isfinite
 from numbers import Integral, Real
 
@@ -26,31 +26,27 @@ def require_depth(depth: int) -> None:
     require_at_least(2, depth=depth)
 
 
-def require_number(**arguments: float) -> None:
-    """Raise unless every named argument is a finite real number."""
+def _require_numbers(allowed: str, is_allowed: Callable[[float], bool], arguments: Mapping[str, float]) -> None:
     for name, value in arguments.items():
         if not isinstance(value, Real) or isinstance(value, bool):
-            raise TypeError(f"{name} must be a finite number, got {value!r}")
-        if not isfinite(value):
-            raise ValueError(f"{name} must be a finite number, got {value}")
+            raise TypeError(f"{name} must be {allowed}, got {value!r}")
+        if not (isfinite(value) and is_allowed(value)):
+            raise ValueError(f"{name} must be {allowed}, got {value}")
+
+
+def require_number(**arguments: float) -> None:
+    """Raise unless every named argument is a finite real number."""
+    _require_numbers("a finite number", lambda _: True, arguments)
 
 
 def require_positive(**arguments: float) -> None:
     """Raise unless every named argument is a finite number above zero."""
-    for name, value in arguments.items():
-        if not isinstance(value, Real) or isinstance(value, bool):
-            raise TypeError(f"{name} must be a finite number > 0, got {value!r}")
-        if not (isfinite(value) and value > 0):
-            raise ValueError(f"{name} must be a finite number > 0, got {value}")
+    _require_numbers("a finite number > 0", lambda value: value > 0, arguments)
 
 
 def require_not_negative(**arguments: float) -> None:
     """Raise unless every named argument is a finite number of at least zero."""
-    for name, value in arguments.items():
-        if not isinstance(value, Real) or isinstance(value, bool):
-            raise TypeError(f"{name} must be a finite number >= 0, got {value!r}")
-        if not (isfinite(value) and value >= 0):
-            raise ValueError(f"{name} must be a finite number >= 0, got {value}")
+    _require_numbers("a finite number >= 0", lambda value: value >= 0, arguments)
 
 
 def require_shape(shape: Sequence[int], **shapes: Sequence[int]) -> None:

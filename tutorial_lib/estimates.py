@@ -13,10 +13,9 @@ from tutorial_lib.arguments import require_number
 
 @dataclass(frozen=True)
 class Estimate:
-    """Mean of independent draws with its standard error.
+    """The mean of independent draws with its standard error.
 
-    With one draw the error is not known and ``standard_error`` is nan, so that any comparison
-    with it is false.
+    A single draw has no known error: ``standard_error`` is nan then, and every comparison with it is false.
     """
 
     mean: float
@@ -70,9 +69,9 @@ class Estimate:
         return Estimate(quotient, error, min(self.num_draws, other.num_draws))
 
     def __str__(self) -> str:
-        """Mean and error, rounded to two digits of the error: ``0.1234 ± 0.0056 (n = 8)``.
+        """Return mean and error, rounded to two digits of the error: ``0.1234 ± 0.0056 (n = 8)``.
 
-        Far from 1 with a common power of ten: ``(1.20 ± 0.15)e-07 (n = 8)``.
+        Numbers far from 1 share a power of ten: ``(1.20 ± 0.15)e-07 (n = 8)``.
         """
         sizes = [abs(value) for value in (self.mean, self.standard_error) if isfinite(value) and value != 0]
         power = floor(log10(max(sizes))) if sizes else 0
@@ -80,6 +79,8 @@ class Estimate:
         digits = 4
         if isfinite(self.standard_error) and self.standard_error > 0:
             digits = max(0, 1 - floor(log10(self.standard_error)) + power)
+        if self.num_draws == 1 and not isfinite(self.standard_error):
+            return f"{self.mean:.4g} (n = 1, error unknown)"
         if power == 0:
             return f"{self.mean:.{digits}f} ± {self.standard_error:.{digits}f} (n = {self.num_draws})"
         # By decimals: no float is ten to the power of 320.
@@ -92,7 +93,7 @@ def _numbers(draws: Iterable[float]) -> npt.NDArray[np.float64]:
         raise TypeError(f"draws must be numbers, got {draws!r}")
     if isinstance(draws, np.ndarray) and draws.dtype == np.float64 and draws.ndim == 1:
         return draws  # thousands of numbers one by one would take longer than a network's derivatives
-    items = list(draws)  # what goes wrong while they are made is no business of ours
+    items = list(draws)  # an error raised while they are made is the caller's own
     if any(isinstance(item, str | bytes) for item in items):
         raise TypeError(f"draws must be numbers, got {items[:3]!r}")
     try:

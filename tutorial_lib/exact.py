@@ -131,13 +131,15 @@ def log_weight_scale(stds: LayerStds, architecture: Architecture, *, output_divi
 def initial_perturbation_stability(
     stds: LayerStds, architecture: Architecture, *, output_divisor: float = 1.0
 ) -> float:
-    r"""Perturbation stability before training, divided by the radius; exact for all sizes.
+    r"""Return P / radius before training, the mean over the random weights: exact for all sizes.
 
     .. math:: \frac{P}{\epsilon} = \frac{d}{d+1}\,\frac{\beta_1\beta^{L-2}\beta_L}{\alpha}\,
               E[\chi_o]\,k_m^{L-1}
 
-    The mean is over the weights and over the ball; dead networks count as 0; the value does not
-    depend on x. Change of outputs (Euclidean) per Euclidean length of the input change.
+    P, the perturbation stability, is the mean length of the first-order change of the outputs when the input moves
+    to a random point of the ball of that radius around it; larger means less robust. The unit of P / radius is change
+    of the outputs per change of the input, both in Euclidean length. Dead networks count as 0, and the value does not
+    depend on the input.
     """
     log_scale = log_weight_scale(stds, architecture, output_divisor=output_divisor)
     log_layers = (architecture.depth - 1) * log(mean_chi_binomial(architecture.width))

@@ -35,12 +35,13 @@ _SMALLEST_FACTOR, _LARGEST_FACTOR, _SAFETY = 0.2, 2.0, 0.9
 
 @dataclass(frozen=True)
 class FlowRecord:
-    """What a flow left behind; the networks themselves stand where it ended, at the last level if they got there.
+    """The record of a flow; the networks themselves are left where it ended, at the last level if they reached it.
 
-    ``levels``: training losses, falling. ``time``: when each network first came down to each level, nan if it never
-    did. ``measured``: what was measured then, one entry per network and level, nan likewise. ``num_steps``: accepted
-    steps of each network. ``stuck``: networks whose gradient vanishes above the last level, such as dead ones; who
-    neither arrived nor is stuck ran out of steps. A single network counts as an ensemble of one.
+    ``levels``: the training losses, in decreasing order. ``time``: when each network first reached each level, nan
+    if it never did. ``measured``: what was measured at that moment, one entry per network and level, with nan in the
+    same places. ``num_steps``: accepted steps of each network. ``stuck``: networks whose gradient vanished before the
+    last level, such as dead ones. A network that neither arrived nor is stuck ran out of steps. A single network
+    counts as an ensemble of one.
     """
 
     levels: tuple[float, ...]
@@ -56,13 +57,13 @@ class FlowRecord:
 
 
 def require_levels(levels: Sequence[float]) -> tuple[float, ...]:
-    """Return ``levels`` as floats; raise unless they are one or more training losses that fall."""
+    """Return ``levels`` as floats; raise unless they are one or more training losses that decrease."""
     if isinstance(levels, str | Tensor) or not isinstance(levels, Sequence) or len(levels) == 0:
-        raise TypeError(f"levels must be a sequence of one or more training losses, got {levels!r}")
+        raise TypeError(f"levels must be a sequence of one or more training losses, such as [0.4, 0.1], got {levels!r}")
     for level in levels:
         require_positive(levels=level)
     if any(later >= earlier for earlier, later in zip(levels, levels[1:], strict=False)):
-        raise ValueError(f"levels must fall from the first to the last, got {list(levels)}")
+        raise ValueError(f"levels must decrease, the largest loss first, got {list(levels)}")
     return tuple(float(level) for level in levels)
 
 
@@ -87,15 +88,19 @@ def follow_gradient_flow(
     max_steps: int = 20_000,
     loss: Loss = HALF_SQUARE,
 ) -> FlowRecord:
-    r"""Train one network or an ensemble in place along dW/dt = -gradient of the mean loss; return what was measured.
+    r"""Train one network or an ensemble along dW/dt = -gradient of the mean loss, in place; return what was measured.
 
-    Heun's method, one step size per network. ``tolerance``: what a step may change the residuals of the training
-    rows (outputs less labels for the half square, probabilities less labels for the cross-entropy) beyond Euler's
-    step, as a root mean square over rows. In the weights such a tolerance would mean something else for each width
-    and scheme: wide networks learn by moving little. Between the two ends of the step that crosses a level the
-    weights are interpolated to where the loss is that of the level.
+    Each network is measured when its loss on all rows first falls to each of ``levels``, and stops at the last one.
+    A level above its loss at the start counts as reached at time 0. ``measure`` gets the networks that have just
+    reached a level, and their places in the ensemble; it returns one number per network by name. ``loss``:
+    ``HALF_SQUARE`` or ``CROSS_ENTROPY`` of ``tutorial_lib.training``.
 
-    A network at the last level rests there. A level above its first loss counts as reached at time 0.
+    The flow is solved by Heun's method with a step size for each network. A step is accepted if its residuals on
+    the training rows (outputs less labels for the half square, probabilities less labels for the cross-entropy)
+    differ from those of Euler's step by at most ``tolerance``, as a root mean square over rows. The tolerance is not
+    in the weights because there it would mean something different for each width and scheme: wide networks learn
+    by moving little. When a step crosses a level, the weights are interpolated to the point where the loss
+    equals that level.
     """
     levels = require_levels(levels)
     require_positive(tolerance=tolerance)

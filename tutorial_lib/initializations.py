@@ -49,21 +49,24 @@ Initialization = Callable[[Architecture], LayerStds]
 
 
 def lecun(architecture: Architecture) -> LayerStds:
-    """Variance 1 / fan_in in every layer (fan_in: number of inputs of a neuron; slide 10)."""
+    """Return the standard deviations of LeCun's scheme: variance 1 / fan_in in every layer (slide 10).
+
+    fan_in is the number of inputs of a neuron.
+    """
     require_architecture(architecture)
     of_width = sqrt(1 / architecture.width)
     return LayerStds(sqrt(1 / architecture.input_dim), of_width, of_width)
 
 
 def he(architecture: Architecture) -> LayerStds:
-    """Variance 2 / fan_in in every layer, the last one included (slide 10)."""
+    """Return the standard deviations of He's scheme: variance 2 / fan_in in every layer, the last too (slide 10)."""
     require_architecture(architecture)
     of_width = sqrt(2 / architecture.width)
     return LayerStds(sqrt(2 / architecture.input_dim), of_width, of_width)
 
 
 def ntk(architecture: Architecture) -> LayerStds:
-    """Variance 2 / width in every layer but the last, which has variance 1 (slide 10).
+    """Return the standard deviations of the talk's NTK scheme: variance 2 / width, and 1 in the last layer (slide 10).
 
     This is the talk's "NTK initialization". It is not Jacot's parametrization, in which all
     weights have variance 1 and explicit factors carry the width.
@@ -74,12 +77,12 @@ def ntk(architecture: Architecture) -> LayerStds:
 
 
 def mup(architecture: Architecture) -> LayerStds:
-    """Variance 2 / width in every layer: the maximal update parametrization under gradient flow.
+    """Return the standard deviations of muP under gradient flow: variance 2 / width in every layer.
 
-    In the table of Yang and Hu (Tensor Programs IV, arXiv 2011.14522) muP multiplies the first layer by the root of
-    the width and the last by its inverse, over weights of variance 1 / width, with one learning rate. relu commutes
-    with positive factors, so the two multipliers cancel, and training is that of the plain network. The 2 in place
-    of 1 keeps the lengths of hidden layers, as in He's scheme.
+    muP is the maximal update parametrization. In the table of Yang and Hu (Tensor Programs IV, arXiv 2011.14522) it
+    multiplies the first layer by the root of the width and the last by its inverse, over weights of variance
+    1 / width, with one learning rate. relu commutes with positive factors, so the two multipliers cancel, and
+    training is that of the plain network. The 2 in place of 1 keeps the lengths of hidden layers, as in He's scheme.
     """
     require_architecture(architecture)
     of_width = sqrt(2 / architecture.width)

@@ -11,8 +11,8 @@ from tutorial_lib.tensors import require_finite, require_like
 
 
 def _require_same_shapes(initial: ReLUMLP, trained: ReLUMLP) -> None:
-    require_network(initial)
-    require_network(trained)
+    require_network(initial, name="initial")
+    require_network(trained, name="trained")
     shapes = [[tuple(weight.shape) for weight in model.weights] for model in (initial, trained)]
     if shapes[0] != shapes[1]:
         raise ValueError(f"initial and trained must have one shape, got {shapes[0]} and {shapes[1]}")
@@ -30,7 +30,8 @@ def lazy_ratio(initial: ReLUMLP, trained: ReLUMLP) -> Float[Tensor, "*networks"]
 
     .. math:: \frac{\sum_l \|W_l(t) - W_l(0)\|_F}{\sum_l \|W_l(0)\|_F}
 
-    A small value does not say that the tangent kernel stayed: see ``kernel_drift``.
+    ``train`` changes networks in place, so ``initial`` must be a copy made before: ``copy.deepcopy(networks)``.
+    A small value does not mean that the tangent kernel stayed the same: see ``kernel_drift``.
     """
     _require_same_shapes(initial, trained)
     moved = _norms([b - a for a, b in zip(initial.weights, trained.weights, strict=True)])
@@ -105,7 +106,7 @@ def linearized_outputs(
     """
     require_positive(learning_rate=learning_rate)
     require_at_least(0, num_steps=num_steps)
-    require_network(initial, output_dim=1)
+    require_network(initial, name="initial", output_dim=1)
     require_inputs(initial, train_x=train_x, x=x)
     kernel = empirical_tangent_kernel(initial, train_x, train_x)
     require_finite(train_y=train_y)

@@ -200,10 +200,10 @@ def _require_consecutive(weights: Sequence[Tensor]) -> None:
     require_like(weights[0], **{f"weights[{place}]": weight for place, weight in enumerate(weights)})
 
 
-def require_network(model: ReLUMLP, **needed: int) -> None:
-    """Raise unless ``model`` is a ``ReLUMLP`` with the sizes that are ``needed``, such as ``output_dim=1``."""
+def require_network(model: ReLUMLP, *, name: str = "model", **needed: int) -> None:
+    """Raise unless ``model``, called ``name``, is a ``ReLUMLP`` of the sizes ``needed``, such as ``output_dim=1``."""
     if not isinstance(model, ReLUMLP):
-        raise TypeError(f"model must be a ReLUMLP, got {type(model).__name__}")
+        raise TypeError(f"{name} must be a ReLUMLP, got {type(model).__name__}")
     require_architecture(model.architecture, **needed)
 
 
@@ -213,11 +213,13 @@ def require_inputs(model: ReLUMLP, **inputs: Tensor) -> None:
         require_finite(**{name: x})
         if x.ndim != 2 or x.shape[1] != model.input_dim or len(x) == 0:
             wanted = f"(batch, {model.input_dim}) and not be empty"
-            raise ValueError(f"{name} must have shape {wanted}, got {tuple(x.shape)}")
+            remedy = f": one input is {name}.unsqueeze(0)" if x.shape == (model.input_dim,) else ""
+            raise ValueError(f"{name} must have shape {wanted}, got {tuple(x.shape)}{remedy}")
         weight: Tensor = model.weights[0]
         if (x.dtype, x.device) != (weight.dtype, weight.device):
             wanted = f"{weight.dtype} on {weight.device} like the weights"
-            raise ValueError(f"{name} must be {wanted}, got {x.dtype} on {x.device}")
+            found = f"{x.dtype} on {x.device}"
+            raise ValueError(f"{name} must be {wanted}, got {found}: convert with .to(...)")
 
 
 def antisymmetric(inner: Float[Tensor, "*networks half input_dim"], outer: Float[Tensor, "*networks half"]) -> ReLUMLP:

@@ -47,13 +47,14 @@ class DifferentiableModule:
     num_networks: int | None = None
     largest_layer = 0  # not known
 
-    def __init__(self, model: nn.Module, x: Float[Tensor, "batch ..."]) -> None:
+    def __init__(self, model: nn.Module, x: Float[Tensor, "batch ..."], *, name: str = "x") -> None:
         require_eval_mode(model)
-        require_finite(x=x)
+        require_finite(**{name: x})
         if x.ndim < 2 or x.numel() == 0:
-            raise ValueError(f"x must have shape (batch, ...) and not be empty, got {tuple(x.shape)}")
-        _require_parameters_like(model, x)
-        self.model = model
+            remedy = f": one input is {name}.unsqueeze(0)" if x.ndim == 1 and len(x) > 0 else ""
+            raise ValueError(f"{name} must have shape (batch, ...) and not be empty, got {tuple(x.shape)}{remedy}")
+        _require_parameters_like(model, x, name)
+        self.model, self.name = model, name
         rows = _three_rows(x)
         devices = [x.device] if x.device.type == "cuda" else []
         with torch.random.fork_rng(devices), _derivatives_possible():
@@ -65,13 +66,13 @@ class DifferentiableModule:
         try:
             answers = self.model(x.clone())
         except (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError) as error:
-            raise ValueError(f"model fails on x of shape {tuple(x.shape)}: {error}") from error
+            raise ValueError(f"model fails on rows of {self.name}, of shape {tuple(x.shape[1:])}: {error}") from error
         if not isinstance(answers, Tensor):
             raise TypeError(f"model must return one tensor, got {type(answers).__name__}")
         if not answers.is_floating_point():
             raise TypeError(f"model must return real floating-point numbers, got {answers.dtype}")
         if answers.ndim not in (1, 2) or len(answers) != len(x) or answers.numel() == 0:
-            shapes = f"{tuple(answers.shape)} from {tuple(x.shape)}"
+            shapes = f"{tuple(answers.shape)} for {len(x)} rows of shape {tuple(x.shape[1:])}"
             raise ValueError(f"model must map (batch, ...) to (batch,) or (batch, outputs), got {shapes}")
         return answers.reshape(len(x), -1)
 
@@ -80,7 +81,7 @@ class DifferentiableModule:
         with torch.no_grad():
             answers, again, fewer = (self.outputs(x) for x in (rows, rows, rows[[0, 2]]))
         if not bool(torch.isfinite(answers).all()):
-            raise ValueError("model must give finite outputs at x, got nan or infinity")
+            raise ValueError(f"model must give finite outputs at {self.name}, got nan or infinity")
         tolerance = torch.finfo(answers.dtype).eps ** 0.5 * float(answers.abs().max())
         if float((answers - again).abs().max()) > tolerance:
             raise ValueError(
@@ -88,7 +89,7 @@ class DifferentiableModule:
             )
         if fewer.shape[1] != answers.shape[1] or float((answers[[0, 2]] - fewer).abs().max()) > tolerance:
             raise ValueError(
-                "model must treat each row of x on its own, but the answer to a row changes with the other rows: "
+                f"model must treat each row of {self.name} on its own, but a row's answer changes with the other rows: "
                 "batch normalization without running statistics, or attention or recurrence along the batch axis?"
             )
         return answers.shape[1]
@@ -104,7 +105,7 @@ class DifferentiableModule:
         outputs = self.outputs(leaf)
         slopes = (_gradient((weights.to(outputs) * outputs).sum(), leaf) * direction).flatten(1).sum(dim=1)
         if not bool(torch.isfinite(slopes).all()):
-            raise ValueError("model must have finite derivatives at x, got nan or infinity")
+            raise ValueError(f"model must have finite derivatives at {self.name}, got nan or infinity")
         size = rows.flatten(1).norm(dim=1).max().clamp(min=1e-3) / direction.flatten(1).norm(dim=1).max()
         epsilon = torch.finfo(rows.dtype).eps
         for power in (1 / 2, 1 / 3, 1 / 4):
@@ -149,8 +150,10 @@ class DifferentiableModule:
             try:
                 changes: Tensor = torch.func.jvp(self.outputs, (x.detach().clone(),), (directions,))[1]
             except (NotImplementedError, RuntimeError, ValueError) as error:
-                advice = "use perturbation_stability, which needs none"
-                raise ValueError(f"model has no forward-mode derivative here; {advice}: {error}") from error
+                advice = "perturbation_stability works without it"
+                raise ValueError(
+                    f"model has no forward-mode derivative, which directions need; {advice}: {error}"
+                ) from error
         return changes.detach()
 
 
@@ -172,9 +175,12 @@ def _three_rows(x: Float[Tensor, "batch ..."]) -> Float[Tensor, "3 ..."]:
     return rows
 
 
-def _require_parameters_like(model: nn.Module, x: Tensor) -> None:
+def _require_parameters_like(model: nn.Module, x: Tensor, name: str) -> None:
     """Raise unless x has the dtype and the device of a parameter of the model, if it has any."""
     kinds = [(p.dtype, p.device) for p in model.parameters() if p.is_floating_point()]
     if kinds and (x.dtype, x.device) not in kinds:
         dtype, device = kinds[0]
-        raise ValueError(f"x must be {dtype} on {device} like the model, got {x.dtype} on {x.device}")
+        wanted, found = f"{dtype} on {device} like the model", f"{x.dtype} on {x.device}"
+        raise ValueError(
+            f"{name} must be {wanted}, got {found}: convert with .to({dtype if dtype != x.dtype else device})"
+        )

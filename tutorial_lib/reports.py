@@ -6,18 +6,21 @@ from dataclasses import dataclass
 from math import floor, log10
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Generator, Tensor, nn
+from torch.utils.data import Dataset
 
 from tutorial_lib.arguments import require_positive, require_shape
 from tutorial_lib.estimates import Estimate, ratio_of_means
+from tutorial_lib.models import ReLUMLP
 from tutorial_lib.modules import DifferentiableModule
 from tutorial_lib.perturbations import uniform_in_ball
 from tutorial_lib.progress import progress
 from tutorial_lib.randomness import random_stream
 from tutorial_lib.stability import directional_lengths, rows_at_once, stability_of_jacobians
-from tutorial_lib.tensors import require_finite, require_generator
+from tutorial_lib.tensors import kind_of, require_finite, require_generator
 
 # Up to so many outputs the mean over directions is exact; each costs one backward pass.
 EXACT_OUTPUTS = 32
@@ -28,11 +31,11 @@ PerInput = dict[str, Float[Tensor, " batch"]]
 
 @dataclass(frozen=True)
 class StabilityReport:
-    """What one network does under small changes of its input, to first order; the draws are the inputs.
+    """How much one network reacts to small changes of its input, to first order; ``print(report)`` says it in words.
 
-    ``stability``: P / radius. ``over_size``: the same over the mean Euclidean length of the outputs. ``radius``:
-    Euclidean, in units of the input. ``dim`` and ``output_dim``: numbers that go in and come out. ``method``:
-    how the mean over directions was taken. ``print(report)`` says it in sentences.
+    ``stability``: P / radius, mean and standard error over the inputs; larger means less robust. ``over_size``: the
+    same divided by the mean Euclidean length of the outputs. ``radius``: a Euclidean length, in units of the input.
+    ``dim`` and ``output_dim``: how many numbers go in and come out. ``method``: how the mean over directions was taken.
     """
 
     stability: Estimate
@@ -48,12 +51,12 @@ class StabilityReport:
         """Number of inputs measured."""
         return self.stability.num_draws
 
-    def _relative(self) -> list[str]:
+    def _relative(self) -> str:
         """What the mean change is relative to."""
-        return [f"{_multiple(self.over_size, self.radius)} the mean length of the outputs"]
+        return f"{_multiple(self.over_size, self.radius)} the mean length of the outputs"
 
     def _sentences(self) -> Iterator[str]:
-        relative = " and ".join(self._relative())
+        relative = self._relative()
         yield (
             f"P / radius = {self.stability}: how much the outputs change per unit of radius, on average over random "
             "changes of the input (mean and standard error over inputs). Larger means less robust."
@@ -69,8 +72,9 @@ class StabilityReport:
 
     def __str__(self) -> str:
         """Return the report in sentences."""
-        numbers = f"{self.num_inputs} inputs of {self.dim} numbers, {self.output_dim} output"
-        measured = f"Measured on {numbers}{'s' * (self.output_dim > 1)}, in {self.seconds:.1f} s; {self.method}."
+        inputs = f"{_count(self.num_inputs, 'input')} of {_count(self.dim, 'number')}"
+        outputs = _count(self.output_dim, "output")
+        measured = f"Measured on {inputs}, with {outputs}, in {self.seconds:.1f} s; {self.method}."
         scope = (
             "All lengths are Euclidean. All changes are first-order estimates, from how steep the network is at these "
             "inputs; for a large radius the true changes may differ."
@@ -80,12 +84,13 @@ class StabilityReport:
 
 @dataclass(frozen=True)
 class ClassifierReport(StabilityReport):
-    """The report of a classifier: beside P its lead, and the answers that a change would alter.
+    """The report of a classifier: also how P compares with the lead, and how many answers a change would alter.
 
-    ``over_lead``: P / radius over the mean lead of the first answer over the second, free of the outputs' scale.
-    ``altered_by_random`` and ``altered_by_chosen``: share of the inputs whose answer changes, to first order,
-    under a random point of the ball of ``radius``, and under the worst one; with more than 32 outputs the
-    latter tries the runner-up only and may be too small. ``accuracy``: share of right answers.
+    ``over_lead``: P / radius divided by the mean lead of the winning output over the second, which does not depend on
+    the scale of the outputs, nor on a constant added to all of them. ``altered_by_random`` and ``altered_by_chosen``:
+    the share of inputs whose answer changes, to first order, when the input moves to a random point of the ball of
+    ``radius``, and to the worst one. With more than 32 outputs the second considers the runner-up only and may be too
+    small. ``accuracy``: the share of right answers.
     """
 
     over_lead: Estimate
@@ -93,46 +98,52 @@ class ClassifierReport(StabilityReport):
     altered_by_chosen: Estimate | None
     accuracy: Estimate | None
 
-    def _relative(self) -> list[str]:
-        lead = f"{_multiple(self.over_lead, self.radius)} the mean lead of the first answer over the second"
-        return [*super()._relative(), lead]
+    def _relative(self) -> str:
+        return f"{_multiple(self.over_lead, self.radius)} the mean lead of the winning output over the second"
 
     def _sentences(self) -> Iterator[str]:
         yield from super()._sentences()
         if self.altered_by_random is not None and self.altered_by_chosen is not None:
-            least = "at least " if self.output_dim > EXACT_OUTPUTS else ""
-            at_random, chosen = (_share_in_words(share) for share in (self.altered_by_random, self.altered_by_chosen))
-            yield f"Random changes of that size alter {at_random} of the answers."
+            may_be_more = self.output_dim > EXACT_OUTPUTS and self.altered_by_chosen.mean < 1
+            at_random, chosen = (_answers(share) for share in (self.altered_by_random, self.altered_by_chosen))
+            least = "at least " if may_be_more else ""
+            yield f"Random changes of that size alter {at_random}."
             yield f"The worst changes of that size alter {least}{chosen}: an estimate to first order, not an attack."
         if self.accuracy is not None:
-            yield f"Of the answers, {_share_in_words(self.accuracy)} are right."
+            yield f"The network gets {_answers(self.accuracy)} right."
 
 
 @dataclass(frozen=True)
 class RegressorReport(StabilityReport):
-    """The report of a regressor; ``error`` is the root of its mean squared error, None without labels."""
+    """The report of a regressor; ``error``: root mean squared error over inputs and outputs, None without labels."""
 
     error: float | None
 
     def _sentences(self) -> Iterator[str]:
         yield from super()._sentences()
         if self.error is not None:
-            yield f"The root of the mean squared error is {self.error:.3g}."
+            yield f"The root mean squared error is {self.error:.3g}."
+
+
+def _count(number: int, noun: str) -> str:
+    """Such as "1 input" or "64 inputs"."""
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def _multiple(ratio: Estimate, radius: float | None) -> str:
     """Such as "11 % of" or "30 times"."""
     value = ratio.mean * (1.0 if radius is None else radius)
-    return f"{100 * value:.2g} % of" if value < 1 else f"{value:.2g} times"
+    number, unit = (100 * value, " % of") if value < 1 else (value, " times")
+    return f"{number:,.0f}{unit}" if number >= 10 else f"{number:.2g}{unit}"
 
 
-def _share_in_words(share: Estimate) -> str:
-    """Such as "1.8 ± 0.7 %"; where all or none are meant the error is not known, and the number says enough."""
-    if share.mean in (0, 1) or share.num_draws == 1:
-        return f"{round(share.mean * share.num_draws)} of {share.num_draws}"
+def _answers(share: Estimate) -> str:
+    """Such as "1.8 ± 0.7 % of the answers"; the error of all or of none is not known."""
+    if share.mean in (0, 1):
+        return f"{'all' if share.mean else 'none'} of the answers (n = {share.num_draws})"
     mean, error = 100 * share.mean, 100 * share.standard_error
     digits = max(0, -floor(log10(error)))
-    return f"{mean:.{digits}f} ± {error:.{digits}f} %"
+    return f"{mean:.{digits}f} ± {error:.{digits}f} % of the answers"
 
 
 def classifier_report(
@@ -143,26 +154,35 @@ def classifier_report(
     radius: float | None = None,
     generator: Generator | None = None,
 ) -> ClassifierReport:
-    """Measure a classifier: perturbation stability, lead, and the answers that a change of ``radius`` would alter.
+    """Measure a classifier: its perturbation stability and lead, and how many answers a small change would alter.
 
-    ``model`` maps (batch, ...) to logits (batch, classes), or to one score per row whose sign is the answer. Not to
-    probabilities: a final softmax saturates, and to first order the network then looks far more robust than it is.
-    It must be in eval mode, and meet the other requirements of ``perturbation_stability``. ``data``: one tensor of
-    inputs, or an iterable of batches such as a ``DataLoader``, each a tensor or a pair of inputs and labels;
-    batches are moved to the device of the model. ``labels``: class numbers for a tensor of inputs (0 and 1 for
-    one score). ``radius``: Euclidean, in units of the input.
+    ``model`` maps (batch, ...) to logits (batch, classes), or to one score per row whose sign is the answer. It must
+    be in eval mode and meet the other requirements of ``perturbation_stability``. Probabilities are refused: a final
+    softmax saturates, and to first order the network would look far more robust than it is. ``data``: a tensor of
+    inputs, or an iterable of batches such as a ``DataLoader``, where each batch is a tensor or a pair of inputs and
+    labels; batches are moved to the device of the model. ``labels``: the class numbers, if ``data`` is a tensor (0
+    and 1 for a single score). ``radius``: a Euclidean length, in units of the input.
 
-    Up to 32 outputs the mean over directions is exact; beyond, it is one random direction for each input, and
-    the report says so. Random numbers come from ``generator``, by default from a stream of its own.
+    Up to 32 outputs the mean over directions is exact. With more, one random direction is drawn for each input, and
+    the report says so. Random numbers come from ``generator``, or from a fixed stream if there is none.
     """
     start, stream = _start(radius, generator)
 
     def of_block(block: "_Block") -> PerInput:
-        return {**block.stability(stream), **_altered(block, radius, stream), **_right(block)}
+        return {
+            **block.stability(stream),
+            **_altered(block, radius, stream),
+            **_right(block),
+            "probabilities": _are_probabilities(block.outputs),
+        }
 
     values, shape = _measure(model, data, labels, of_block)
+    _refuse_probabilities(values["probabilities"], num_outputs=shape[1])
+    common = _common(values, shape, radius, start)
+    if float(values["lead"].sum()) == 0:
+        raise ValueError("model must prefer one answer to another at some input of data, got equal scores everywhere")
     return ClassifierReport(
-        **_common(values, shape, radius, start),
+        **common,
         over_lead=ratio_of_means(values["stability"].tolist(), values["lead"].tolist()),
         altered_by_random=_share(values, "random"),
         altered_by_chosen=_share(values, "chosen"),
@@ -178,9 +198,9 @@ def regressor_report(
     radius: float | None = None,
     generator: Generator | None = None,
 ) -> RegressorReport:
-    """Measure a regressor: perturbation stability, and relative to the length of its outputs.
+    """Measure a regressor: its perturbation stability, also relative to the length of its outputs, and its error.
 
-    As ``classifier_report``, but labels are real numbers in the shape of the outputs.
+    Arguments as in ``classifier_report``, except that labels are real numbers in the shape of the outputs.
     """
     start, stream = _start(radius, generator)
 
@@ -226,10 +246,11 @@ class _Block:
 
 def _blocks(model: nn.Module, data: Batches, labels: Tensor | None) -> Iterator[_Block]:
     """Check each batch, then yield a few of its rows at a time."""
+    device = _device_of(model)
     for x, y in progress(_pairs(data, labels), "measuring"):
-        require_finite(x=x)
-        x = x.to(_device_of(model))
-        function = DifferentiableModule(model, x)
+        require_finite(data=x)
+        x = x.to(device)
+        function = DifferentiableModule(model, x, name="data")
         exact = function.output_dim <= EXACT_OUTPUTS
         rows = rows_at_once(x.shape[1:].numel(), function.output_dim if exact else 1)
         for place, block in enumerate(torch.split(x.detach(), rows)):
@@ -245,28 +266,33 @@ def _pairs(data: Batches, labels: Tensor | None) -> Iterator[tuple[Tensor, Tenso
     """Yield inputs and labels batch by batch, whatever form they came in."""
     if isinstance(data, Tensor):
         batches: Iterable[object] = [data if labels is None else (data, labels)]
+    elif isinstance(data, Dataset):
+        raise TypeError(f"data must give batches, got {type(data).__name__}: wrap it in a torch.utils.data.DataLoader")
+    elif isinstance(data, str | np.ndarray) or not isinstance(data, Iterable):
+        raise TypeError(f"data must be a tensor or an iterable of batches, got {kind_of(data)}")
     elif labels is not None:
-        raise ValueError("labels must come in the pairs of data where data is no tensor, got both")
-    elif isinstance(data, Iterable) and not isinstance(data, str):
-        batches = data
+        raise ValueError("labels must come in pairs with the inputs where data is an iterable of batches, got both")
     else:
-        raise TypeError(f"data must be a tensor or an iterable of batches, got {type(data).__name__}")
+        batches = data
     for batch in batches:
         pair = batch if isinstance(batch, tuple | list) else (batch, None)
         if len(pair) != 2 or not isinstance(pair[0], Tensor) or not isinstance(pair[1], Tensor | None):
             parts = batch if isinstance(batch, tuple | list) else [batch]
-            kinds = ", ".join(type(part).__name__ for part in parts)
+            kinds = ", ".join(kind_of(part) for part in parts)
             raise TypeError(f"data must give tensors, or pairs of inputs and labels, got a batch of {kinds}")
         x, y = pair
         if x.ndim == 0 or (y is not None and (y.ndim == 0 or len(y) != len(x) or y.is_meta)):
             shapes = f"{tuple(x.shape)} and {None if y is None else tuple(y.shape)}"
-            raise ValueError(f"data must give inputs x and one of the labels for each of them, got shapes {shapes}")
+            raise ValueError(f"data must give inputs and one label for each of them, got shapes {shapes}")
         yield x, y
 
 
 def _device_of(model: nn.Module) -> torch.device:
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    if isinstance(model, ReLUMLP) and model.num_networks is not None:
+        advice = "perturbation_stability takes an ensemble"
+        raise ValueError(f"model must be one network, got an ensemble of {model.num_networks}: {advice}")
     return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
 
 
@@ -290,6 +316,8 @@ def _measure(
 def _common(values: PerInput, shape: tuple[int, int], radius: float | None, start: float) -> dict[str, Any]:
     """Return what both reports say."""
     dim, outputs = shape
+    if float(values["size"].sum()) == 0:
+        raise ValueError("model must have outputs other than 0 at some input of data, got 0 everywhere")
     exact = "the mean over directions is exact" if outputs <= EXACT_OUTPUTS else "one random direction for each input"
     return {
         "stability": Estimate.from_draws(values["stability"].tolist()),
@@ -350,12 +378,16 @@ def _right(block: _Block) -> PerInput:
         return {}
     scores = _scores(block.outputs)
     labels = block.labels.squeeze(1) if block.labels.ndim == 2 and block.labels.shape[1] == 1 else block.labels
+    if labels.shape == scores.shape:
+        shown = f"one row of {scores.shape[1]} for each input"
+        raise ValueError(f"labels must be class numbers, got {shown}: if it is one-hot, use labels.argmax(dim=1)")
     require_shape([len(scores)], labels=labels.shape)
     if labels.is_floating_point() or labels.is_complex():
-        raise TypeError(f"labels must be class numbers, got {labels.dtype}")
+        raise TypeError(f"labels must be class numbers, got {labels.dtype}: convert with labels.long()")
     if bool(((labels < 0) | (labels >= scores.shape[1])).any()):
         extremes = f"{int(labels.min())} to {int(labels.max())}"
-        raise ValueError(f"labels must be from 0 to {scores.shape[1] - 1}, got {extremes}")
+        remedy = ": if they are -1 and 1, use (labels + 1) // 2" if scores.shape[1] == 2 and labels.min() == -1 else ""
+        raise ValueError(f"labels must be from 0 to {scores.shape[1] - 1}, got {extremes}{remedy}")
     return {"right": (scores.argmax(dim=1) == labels).double()}
 
 
@@ -365,4 +397,19 @@ def _square_errors(block: _Block) -> PerInput:
     labels = block.labels.reshape(len(block.labels), -1).to(block.outputs)
     require_shape(block.outputs.shape, labels=labels.shape)
     require_finite(labels=labels)
-    return {"square": (block.outputs - labels).double().square().sum(dim=1)}
+    return {"square": (block.outputs - labels).double().square().mean(dim=1)}
+
+
+def _are_probabilities(outputs: Float[Tensor, "batch outputs"]) -> Float[Tensor, " batch"]:
+    """1 at each row that a softmax, or for one output a sigmoid, could have given; else 0."""
+    if outputs.shape[1] == 1:
+        return ((outputs > 0) & (outputs < 1)).squeeze(1).double()
+    return ((outputs >= 0).all(dim=1) & ((outputs.sum(dim=1) - 1).abs() < 1e-3)).double()
+
+
+def _refuse_probabilities(found: Float[Tensor, " inputs"], *, num_outputs: int) -> None:
+    """Raise if all rows look like probabilities; a few single scores between 0 and 1 may be scores all the same."""
+    if not bool(found.all()) or (num_outputs == 1 and len(found) < 20):
+        return
+    kind, last = ("numbers between 0 and 1 only", "sigmoid") if num_outputs == 1 else ("rows that sum to 1", "softmax")
+    raise ValueError(f"model must give logits, got {kind}, like probabilities: leave out the final {last}")

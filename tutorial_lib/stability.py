@@ -122,18 +122,23 @@ def _mean_over_draws(
     if isinstance(model, Tensor):
         raise TypeError("model must be a torch.nn.Module, got a tensor")
     if isinstance(model, Iterable) and not isinstance(model, nn.Sequential):
-        return Estimate.from_draws(per_input(member).mean().item() for member in model)
+        means = [per_input(member).mean().item() for member in model]
+        if not means:
+            raise ValueError("model must be a module or an iterable of one or more modules, got none")
+        return Estimate.from_draws(means)
     values = per_input(model)
     return Estimate.from_draws((values.mean(dim=1) if values.ndim == 2 else values).cpu().numpy())
 
 
 def perturbation_stability(model: nn.Module | Iterable[nn.Module], x: Float[Tensor, "batch ..."]) -> Estimate:
-    """Estimate P / radius at the inputs x; the mean over the ball is exact, nothing is sampled.
+    """Return P / radius at the inputs x, with its standard error. Larger means less robust.
 
-    One output: c_d times the mean gradient norm. Several: the mean of ||J u|| over directions,
-    an integral over the singular values of J. For k outputs that takes k backward passes; memory stays
-    bounded (below 1 GiB for 1000 outputs), time does not: ``random_direction_stability`` takes one pass,
-    and is the choice for hundreds of outputs.
+    P, the perturbation stability, is the mean length of the first-order change of the outputs when an input moves to
+    a random point of the ball of that radius around it. The mean over the ball is exact: nothing is sampled. With one
+    output P / radius is c_d times the mean gradient norm (``mean_abs_coordinate``); with several it is the mean of
+    ||J u|| over the ball of radius 1, an integral over the singular values of the Jacobian J. For k outputs that takes
+    k backward passes. Memory stays bounded (below 1 GiB for 1000 outputs), time does not: for hundreds of outputs use
+    ``random_direction_stability``, which takes one pass.
 
     For an ensemble or an iterable of modules the draws are the networks, averaged over x first:
     gradients of one network share its weights. For a single module the draws are the inputs,

@@ -1,7 +1,14 @@
 """Checks of tensors: every message names the argument, what came and what is allowed."""
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
+
+
+def kind_of(value: object) -> str:
+    """Return the type of what is no tensor, in the words of a message; for an array also what to do."""
+    remedy = ": convert with torch.from_numpy(...)" if isinstance(value, np.ndarray) else ""
+    return f"{type(value).__name__}{remedy}"
 
 
 def require_floating_point(**tensors: Tensor) -> None:
@@ -11,7 +18,7 @@ def require_floating_point(**tensors: Tensor) -> None:
     """
     for name, value in tensors.items():
         if not isinstance(value, Tensor):
-            raise TypeError(f"{name} must be a tensor of float32 or float64, got {type(value).__name__}")
+            raise TypeError(f"{name} must be a tensor of float32 or float64, got {kind_of(value)}")
         if value.dtype not in (torch.float32, torch.float64):
             raise TypeError(f"{name} must hold floating-point numbers, float32 or float64, got {value.dtype}")
         if value.is_meta:
@@ -41,7 +48,8 @@ def require_like(reference: Tensor, **tensors: Tensor) -> None:
     for name, value in tensors.items():
         if (value.dtype, value.device) != (reference.dtype, reference.device):
             wanted = f"{reference.dtype} on {reference.device}"
-            raise ValueError(f"{name} must be {wanted} like the rest, got {value.dtype} on {value.device}")
+            found = f"{value.dtype} on {value.device}"
+            raise ValueError(f"{name} must be {wanted} like the rest, got {found}: convert with .to(...)")
 
 
 def require_generator(generator: Generator | None) -> Generator:

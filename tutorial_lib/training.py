@@ -17,7 +17,7 @@ from tutorial_lib.initializations import LayerStds, require_stds
 from tutorial_lib.kernels import tangent_kernel
 from tutorial_lib.models import ReLUMLP, backward_signals, layer_inputs, mask_, require_inputs, require_network
 from tutorial_lib.progress import progress
-from tutorial_lib.tensors import require_finite, require_generator
+from tutorial_lib.tensors import kind_of, require_finite, require_generator
 
 Measure = Callable[[ReLUMLP], dict[str, Tensor]]
 
@@ -88,7 +88,7 @@ def _signals(weights: list[Tensor], layers: list[Tensor], last: Tensor) -> list[
 
 def require_trainable(networks: ReLUMLP, **inputs: Tensor) -> None:
     """Raise unless ``networks`` are a ``ReLUMLP`` of finite weights, and every named argument is a batch of inputs."""
-    require_network(networks)
+    require_network(networks, name="networks")
     for weight in networks.weights:
         require_finite(networks=weight)
     require_inputs(networks, **inputs)
@@ -105,7 +105,7 @@ def _batches(num_rows: int, batch_size: int | None, generator: Generator | None)
 def require_labels(networks: ReLUMLP, x: Tensor, y: Tensor) -> None:
     """Raise unless ``y`` holds one finite label per row of x, in a column for each of several outputs."""
     if not isinstance(y, Tensor) or y.is_complex() or y.dtype == torch.bool or y.is_meta:
-        kind = y.dtype if isinstance(y, Tensor) else type(y).__name__
+        kind = y.dtype if isinstance(y, Tensor) else kind_of(y)
         raise TypeError(f"y must be a tensor of real numbers, got {kind}")
     column = (len(x), networks.output_dim)
     allowed = [column] if networks.output_dim > 1 else [(len(x),), column]
@@ -138,16 +138,20 @@ def train(
     batch_size: int | None = None,
     generator: Generator | None = None,
 ) -> TrainingRecord:
-    """Train one network or an ensemble in place by gradient descent; return what was recorded.
+    """Train one network or an ensemble by gradient descent, in place; return a record of the run.
 
-    ``learning_rate``: one number, or one per network. A network stops on its own when the loss
-    on the rows of a step (all of them without ``batch_size``) is at most ``target_loss``; once all
-    have, training ends. Steps in ``record_at`` and the first and last are recorded, before their
-    update, with ``measure`` of the networks. ``batch_size`` takes each row once per epoch, in an order
-    that needs a ``generator``.
+    The networks themselves are changed: keep a ``copy.deepcopy`` of them if you want to compare, for
+    example with ``lazy_ratio``. ``learning_rate``: one number, or one per network. ``loss``: ``HALF_SQUARE``
+    or ``CROSS_ENTROPY`` from this module, the latter with one-hot labels; its mean over the rows is what is
+    made small. Without a ``batch_size`` each step uses all rows; with one, each row is used once per epoch,
+    in a random order that needs a ``generator``.
 
-    A network whose loss is no longer finite is trained no further and may hold nan; ``diverged_at`` tells.
-    If all have diverged, or one that ``measure`` is to look at, ``DivergedError`` is raised.
+    A network stops on its own when its loss on the rows of a step is at most ``target_loss``; training
+    ends when all have stopped, or after ``num_steps``. The first and the last step and those in ``record_at``
+    are recorded, before their update, together with what ``measure`` returns for the networks.
+
+    A network whose loss is no longer finite is not trained further and may hold nan: ``diverged_at`` says when
+    that happened. ``DivergedError`` is raised if all have diverged, or if ``measure`` would look at one that has.
     """
     require_at_least(1, num_steps=num_steps)
     target = -inf

@@ -405,10 +405,10 @@ def test_an_unknown_name_is_refused_with_the_known_ones():
 @pytest.mark.parametrize(
     ("levels", "kind", "message"),
     [
-        ([], TypeError, r"^levels must be a sequence of one or more training losses, got \[\]$"),
-        (0.1, TypeError, "^levels must be a sequence of one or more training losses, got 0.1$"),
-        ([0.1, 0.2], ValueError, r"^levels must fall from the first to the last, got \[0.1, 0.2\]$"),
-        ([0.1, 0.1], ValueError, r"^levels must fall from the first to the last, got \[0.1, 0.1\]$"),
+        ([], TypeError, r"^levels must be a sequence of one or more training losses, such as \[0.4, 0.1\], got \[\]$"),
+        (0.1, TypeError, r"^levels must be a sequence of one or more training losses, such as \[0.4, 0.1\], got 0.1$"),
+        ([0.1, 0.2], ValueError, r"^levels must decrease, the largest loss first, got \[0.1, 0.2\]$"),
+        ([0.1, 0.1], ValueError, r"^levels must decrease, the largest loss first, got \[0.1, 0.1\]$"),
         ([0.1, 0.0], ValueError, "^levels must be a finite number > 0, got 0.0$"),
     ],
 )
@@ -442,7 +442,9 @@ def test_epochs_that_cannot_come_in_this_order_are_refused(epochs, kind, message
 
 
 def test_neither_levels_nor_epochs_is_refused_and_either_alone_is_enough():
-    with pytest.raises(TypeError, match=r"^levels must be a sequence of one or more training losses, got \(\)$"):
+    with pytest.raises(
+        TypeError, match=r"^levels must be a sequence of one or more training losses, such as \[0.4, 0.1\], got \(\)$"
+    ):
         optimizer_rows("he", data(), **SIZES, **ONCE)
     assert [row.epoch for row in optimizer_rows("he", data(), **SIZES, epochs=[1, 5], **ONCE)] == [1, 5]
     assert [row.level for row in optimizer_rows("he", data(), **SIZES, levels=[0.1], **ONCE)] == [0.1]
