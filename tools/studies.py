@@ -106,6 +106,7 @@ STUDIES = {
     "flow_parity_half_tolerance": Study(
         FOUR, (2, 8), (16, 128), MANY, common={"levels": PARITY_LEVELS, "tolerance": 0.005}
     ),
+    "flow_parity_other_seed": Study(THREE, (2, 4), (16, 512), MANY, common={"levels": PARITY_LEVELS, "seed": 1}),
     "flow_parity_mnist": Study(
         THREE, (2, 4), (8, 16, 32, 64, 128, 256), MANY, common={"levels": PARITY_LEVELS, "source": "mnist"}
     ),
@@ -193,11 +194,19 @@ def workers(jobs: int, cluster: str | None) -> Iterator[Executor]:
 
 
 def run_missing(name: str, cells: list[Cell], folder: Path, executor: Executor) -> None:
-    """Run the cells that have no file yet, and write the file of each as soon as it is done."""
+    """Run the cells that have no file yet, and write the file of each as soon as it is done.
+
+    A cell that fails ends the run and is named; the files of the cells before it stay.
+    """
     missing = [cell for cell in cells if not file_of(cell, folder).exists()]
     running = {executor.submit(run, cell): cell for cell in missing}
     for future in tqdm(as_completed(running), desc=name, total=len(running)):
-        write(file_of(running[future], folder), json.dumps(future.result()))
+        cell = running[future]
+        try:
+            result = future.result()
+        except Exception as error:
+            raise RuntimeError(f"the cell {cell.name} failed: {error}") from error
+        write(file_of(cell, folder), json.dumps(result))
 
 
 def publish(name: str, cells: list[Cell], folder: Path, stored: Path) -> bool:
