@@ -1,4 +1,4 @@
-"""Verdicts: four words only, shown as a table, and kept exactly as the chapters show them."""
+"""Verdicts: three words and a remark, shown as a table, and kept exactly as the chapters show them."""
 
 import json
 
@@ -6,14 +6,28 @@ import pytest
 
 from tools import verdicts as tool
 from tools.repository import notebook_paths
-from tutorial_lib.book.verdicts import VERDICTS, Verdict, Verdicts, stored_verdicts, table
+from tutorial_lib.book.verdicts import MISREADING, VERDICTS, Verdict, Verdicts, stored_verdicts, table
 
 TEXT = {"claim": "a < b", "slides": "7", "about": "during training", "because": "only early", "evidence": "3 of 4"}
 
 
-def test_a_fifth_verdict_is_refused():
-    with pytest.raises(ValueError, match="^verdict must be one of .*not reproduced, got 'mostly holds'$"):
+def test_another_verdict_is_refused():
+    with pytest.raises(ValueError, match="^verdict must be one of .*not seen, got 'mostly holds'$"):
         Verdict(**TEXT, verdict="mostly holds")
+
+
+@pytest.mark.parametrize(
+    ("whose", "verdict"), [("reading", "holds"), ("reading", "not seen"), ("talk", MISREADING), ("book", MISREADING)]
+)
+def test_only_what_somebody_printed_is_judged(whose, verdict):
+    with pytest.raises(
+        ValueError, match=f"^verdict must be 'a tempting misreading' for a reading .*, got '{verdict}'$"
+    ):
+        Verdict(**TEXT, verdict=verdict, whose=whose)
+
+
+def verdict_of(whose, **words):
+    return Verdict(**TEXT | words, verdict=MISREADING if whose == "reading" else "holds", whose=whose)
 
 
 def test_an_unknown_owner_is_refused():
@@ -22,8 +36,8 @@ def test_an_unknown_owner_is_refused():
 
 
 def test_the_table_says_whose_claim_it_is_unless_it_is_the_talks():
-    htmls = [table({"": [Verdict(**TEXT, verdict="holds", whose=whose)]}) for whose in ("talk", "reading", "cited")]
-    assert [("our reading" in html, "cited work" in html) for html in htmls] == [
+    htmls = [table({"": [verdict_of(whose)]}) for whose in ("talk", "reading", "cited")]
+    assert [("nobody&#x27;s claim" in html, "cited work" in html) for html in htmls] == [
         (False, False),
         (True, False),
         (False, True),
@@ -63,7 +77,10 @@ def test_several_slides_are_called_slides(slides, words):
 
 
 def test_a_notebook_stores_what_it_shows(tmp_path):
-    verdicts = [Verdict(**TEXT | {"claim": word}, verdict=word) for word in VERDICTS]
+    verdicts = [
+        Verdict(**TEXT | {"claim": word}, verdict=word, whose="reading" if word == MISREADING else "talk")
+        for word in VERDICTS
+    ]
     data, metadata = Verdicts(*verdicts)._repr_mimebundle_()
     assert all(verdict.claim in data["text/plain"] and verdict.claim in data["text/html"] for verdict in verdicts)
     cell = {"cell_type": "code", "outputs": [{"output_type": "execute_result", "data": data, "metadata": metadata}]}

@@ -12,8 +12,9 @@ from importlib.resources import files
 
 from tutorial_lib.arguments import require_member
 
-VERDICTS = ("holds", "holds under a condition", "not reproduced", "cannot hold as printed")
-WHOSE = {"talk": "", "cited": "cited work", "reading": "our reading", "book": "this book's"}
+MISREADING = "a tempting misreading"
+VERDICTS = ("holds", "holds under a condition", "not seen", MISREADING)
+WHOSE = {"talk": "", "cited": "cited work", "reading": "nobody's claim", "book": "this book's"}
 # Where the metadata of an output holds the data behind its table. (A type of its own beside the HTML would
 # make the build of the book warn.)
 METADATA_KEY = "verdicts"
@@ -25,7 +26,8 @@ class Verdict:
 
     ``about``: before, during or after training; ``because``: the condition, what was tried, or the
     argument; ``evidence``: numbers of the chapter that show it; ``whose``: the talk's, of a work that it
-    cites, a reading of ours that the slides do not print, or this book's.
+    cites, this book's, or a reading that nobody has printed. Such a reading is not judged: its ``verdict`` is
+    "a tempting misreading", and ``because`` says what is true instead.
     """
 
     claim: str
@@ -37,9 +39,11 @@ class Verdict:
     whose: str = "talk"
 
     def __post_init__(self) -> None:
-        """Refuse a fifth verdict, an unknown owner and empty words."""
+        """Refuse another verdict, an unknown owner, empty words, and a verdict on what nobody printed."""
         require_member(VERDICTS, verdict=self.verdict)
         require_member(WHOSE, whose=self.whose)
+        if (self.verdict == MISREADING) != (self.whose == "reading"):
+            raise ValueError(f"verdict must be {MISREADING!r} for a reading and for nothing else, got {self.verdict!r}")
         for name, text in asdict(self).items():
             if not text.strip():
                 raise ValueError(f"{name} must say something, got {text!r}")
