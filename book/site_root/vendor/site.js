@@ -1,4 +1,23 @@
-// Three corrections of what other scripts of the page do. Loaded after them, on every page.
+// The explorables of a page, and three corrections of what other scripts do. Loaded after them, on every page.
+
+// Bring the scripts of the explorables that the page holds: classic ones, which work in a page opened from a file too.
+{
+  const folder = new URL('../explorables/', document.currentScript.src);
+  const bring = (file) => {
+    const script = document.createElement('script');
+    script.src = new URL(file, folder);
+    script.async = false; // in this order
+    document.head.append(script);
+  };
+  document.addEventListener('DOMContentLoaded', () => {
+    const names = new Set([...document.querySelectorAll('[data-explorable]')].map((one) => one.dataset.explorable));
+    if (names.size) bring('shared.js');
+    for (const name of names) {
+      if (document.querySelector(`[data-explorable="${name}"][data-with-data]`)) bring(`${name}.data.js`);
+      bring(`${name}.js`);
+    }
+  });
+}
 
 // Keep the <i> element of icons: ipywidgets' buttons need it and fail when it is replaced by an <svg>.
 if (window.FontAwesome) window.FontAwesome.config.autoReplaceSvg = 'nest';

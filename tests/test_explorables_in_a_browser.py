@@ -1,0 +1,187 @@
+"""The explorables in a real browser: right numbers, every control by mouse and key, for everybody, and no request."""
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import sync_playwright
+
+from tools.explorables import collapse
+from tutorial_lib.book.explorables import STILLS, element, scripts_of
+
+AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
+BROWSER = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
+DESKTOP, PHONE, PROJECTOR = (900, 800), (390, 844), (1280, 720)
+EVERY = pytest.mark.parametrize("name", list(STILLS))
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if BROWSER is None:
+        message = "no Chromium for the browser tests: apt-get install chromium"
+        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser, tmp_path):
+    """Open a page from a file, with an explorable and its scripts; fail if it complains or asks for anything else."""
+    complaints, tabs = [], []
+
+    def open_it(name, *, size=DESKTOP, theme="light", scripts=True, fault=("", ""), motion="reduce", copies=1):
+        inline = "".join(f"<script>{script.replace(*fault)}</script>" for script in scripts_of(name))
+        text = (element(name) + inline) * copies
+        page = tmp_path / f"{name}.html"
+        page.write_text(f'<html lang="en" data-theme="{theme}"><title>t</title><main><h1>t</h1>{text}</main></html>')
+        context = browser.new_context(
+            viewport=dict(zip(("width", "height"), size, strict=True)),
+            java_script_enabled=scripts,
+            reduced_motion=motion,
+        )
+        tab = context.new_page()
+        tab.on("pageerror", lambda error: complaints.append(str(error)))
+        tab.on(
+            "request",
+            lambda request: (
+                complaints.append(request.url) if request.url[:5] not in ("file:", "data:", "blob:") else None
+            ),
+        )
+        tab.goto(page.as_uri())
+        tabs.append(tab)
+        return tab
+
+    yield open_it
+    for tab in tabs:
+        tab.context.close()
+    assert complaints == []
+
+
+def numbers(tab, name):
+    return json.loads(tab.evaluate(f"JSON.stringify(document.querySelector('companion-{name}').numbers)"))
+
+
+@EVERY
+@pytest.mark.parametrize("size", [DESKTOP, PHONE, PROJECTOR])
+def test_it_fits_its_screen_and_draws_something(name, size, open_page):
+    tab = open_page(name, size=size)
+    tab.wait_for_function(f"document.querySelector('companion-{name}').running")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= size[0]
+    box = tab.locator(f"companion-{name} .stage").bounding_box()
+    assert box["height"] > 150 and box["width"] > 250
+    assert tab.locator(f"companion-{name} .says").inner_text()
+
+
+@EVERY
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_serious(name, theme, open_page):
+    tab = open_page(name, theme=theme)
+    tab.evaluate("theme => { document.body.style.background = theme === 'dark' ? '#121212' : 'white'; }", theme)
+    tab.evaluate(AXE)
+    found = tab.evaluate("async () => (await axe.run('main')).violations.map(v => [v.impact, v.id, v.nodes[0].html])")
+    assert [finding for finding in found if finding[0] in ("serious", "critical")] == []
+
+
+@EVERY
+def test_without_scripts_and_on_paper_the_still_picture_is_shown(name, open_page):
+    tab = open_page(name, scripts=False)
+    assert tab.locator("img").is_visible()
+    tab = open_page(name)
+    assert not tab.locator("img").is_visible()
+    tab.emulate_media(media="print")
+    assert tab.locator("img").is_visible() and not tab.locator(f"companion-{name} .explorable").is_visible()
+
+
+@EVERY
+def test_two_in_one_page_get_along_and_an_unseen_one_does_not_run(name, open_page):
+    tab = open_page(name, copies=2)
+    tab.add_style_tag(content=f"companion-{name}:last-of-type {{ margin-top: 4000px; }}")
+    tab.evaluate("scrollTo(0, 0)")
+    running = f"[...document.querySelectorAll('companion-{name}')].map(one => one.running)"
+    tab.wait_for_function(f"JSON.stringify({running}) === '[true,false]'")
+    tab.evaluate("scrollTo(0, document.body.scrollHeight)")
+    tab.wait_for_function(f"JSON.stringify({running}) === '[false,true]'")
+
+
+@EVERY
+def test_every_control_has_a_name_and_answers_to_the_keyboard(name, open_page):
+    tab = open_page(name)
+    controls = tab.locator(f"companion-{name} .controls").locator("input:visible, button:visible")
+    assert controls.count() > 0
+    for place in range(controls.count()):
+        control = controls.nth(place)
+        kind = control.get_attribute("type")
+        if kind == "button":
+            assert control.inner_text().strip()
+        elif kind == "radio":
+            assert control.locator("xpath=..").inner_text().strip()
+            assert control.locator("xpath=ancestor::fieldset/legend").inner_text().strip()
+        else:
+            before = control.input_value()
+            control.focus()
+            tab.keyboard.press("Home" if before == control.get_attribute("max") else "End")
+            assert control.input_value() != before and control.get_attribute("aria-valuetext")
+
+
+# The collapse.
+
+
+def spread(runs, column):
+    """The largest quotient of two curves over the part of the axis that all share, between points in logarithms."""
+    curves = [np.array(rows) for rows in runs.values()]
+    places = [np.log(curve[:, column]) for curve in curves]
+    low, high = max(place.min() for place in places), min(place.max() for place in places)
+    grid = np.linspace(low, high, 101)
+    order = [np.argsort(place) for place in places]
+    values = [np.interp(grid, p[o], c[o, 3]) for p, o, c in zip(places, order, curves, strict=True)]
+    return float((np.max(values, axis=0) / np.min(values, axis=0)).max())
+
+
+@pytest.mark.parametrize(("scheme", "depth", "method"), [("he", 4, "flow"), ("ntk", 8, "flow"), ("lecun", 2, "Adam")])
+def test_the_collapse_says_how_far_the_stored_curves_are_apart(scheme, depth, method, open_page):
+    tab = open_page("collapse")
+    for value in (scheme, depth, method):
+        tab.locator(f"companion-collapse input[value='{value}']").check(force=True)
+    runs, found = collapse()[f"{scheme}/{depth}/{method}"], numbers(tab, "collapse")
+    assert found["loss"] == pytest.approx(spread(runs, 0), rel=1e-9)
+    if all((np.diff([row[1] for row in rows]) > 0).all() for rows in runs.values()):
+        assert found["steps"] == pytest.approx(spread(runs, 1), rel=1e-9)
+
+
+def test_turning_the_axis_by_keyboard_says_the_number(open_page):
+    tab = open_page("collapse")
+    tab.locator("companion-collapse input[value='steps']").focus()
+    tab.keyboard.press("ArrowRight")
+    tab.keyboard.press("ArrowRight")
+    says = tab.locator("companion-collapse .says")
+    tab.wait_for_function(
+        "document.querySelector('companion-collapse').says.textContent.startsWith('At the same training')"
+    )
+    apart = float(re.search(r"up to ([\d.]+) times", says.inner_text()).group(1))
+    assert apart == round(numbers(tab, "collapse")["loss"], 1)
+
+
+def test_only_what_has_been_run_is_offered(open_page):
+    tab = open_page("collapse")
+    tab.locator("companion-collapse input[value='6']").check(force=True)
+    assert not tab.locator("companion-collapse input[value='Adam']").is_visible()
+    tab.locator("companion-collapse input[value='2']").check(force=True)
+    tab.locator("companion-collapse input[value='Adam']").check(force=True)
+    assert not tab.locator("companion-collapse input[value='time']").is_visible()
+
+
+@pytest.mark.parametrize(
+    "fault", [("Math.log(a[column])", "a[column]"), ("largest = 1", "largest = 2.5"), ("stability: 3", "stability: 0")]
+)
+def test_a_planted_fault_in_the_collapse_is_seen(fault, open_page):
+    tab = open_page("collapse", fault=fault)
+    runs = collapse()["he/4/flow"]
+    assert numbers(tab, "collapse")["loss"] != pytest.approx(spread(runs, 0), rel=1e-9)
