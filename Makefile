@@ -22,6 +22,7 @@ export PYTHONHASHSEED := 0
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
 SITE_SOURCES := _config.yml _toc.yml tools/book_fixes.py $(shell find tutorial_lib -name "*.py") \
+  $(shell find tutorial_lib/book/site_root -type f) \
   $(shell find book notebooks -mindepth 1 -not -path '*/.*')
 
 require_python = command -v "$(PYTHON)" >/dev/null 2>&1 || { \

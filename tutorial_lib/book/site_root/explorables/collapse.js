@@ -104,7 +104,7 @@
       const top = Math.max(...Object.values(this.runs).flat().map((row) => row[COLUMN.stability]));
       const frame = (name) => ({
         ...this.size,
-        right: 5.6 * this.size.type,
+        right: 5.4 * this.size.type,
         x: { ...this.range(name), log: true, name: AXES[name].name, ticks: name === "loss" ? [0.4, 0.2, 0.1, 0.05, 0.02] : undefined },
         y: { from: 0, to: 1.08 * top, name: "reaction to a nudge, P / radius" },
       });
@@ -128,12 +128,14 @@
     /** Names at the ends of the curves, pushed down where they would meet. */
     label(ink, labels, colours) {
       const { type } = this.size, placed = [];
+      const widths = labels.map((label) => Number(label.width));
       for (const { x, y, width } of labels.sort((a, b) => a.y - b.y)) {
         let lower = y;
-        for (const other of placed) if (Math.abs(other.x - x) < 4.5 * type && lower < other.y + 1.1 * type) lower = other.y + 1.1 * type;
+        for (const other of placed) if (Math.abs(other.x - x) < 2 * type && lower < other.y + 1.1 * type) lower = other.y + 1.1 * type;
         placed.push({ x, y: lower });
+        const name = Number(width) === Math.max(...widths) ? `width ${width}` : width;
         const style = `fill: ${colours[width]}`;
-        ink.append(node("text", { class: "label", x: x + type / 2, y: lower + type / 3, style }, `m = ${width}`));
+        ink.append(node("text", { class: "label", x: x + type / 2, y: lower + type / 3, style }, name));
       }
     }
 
