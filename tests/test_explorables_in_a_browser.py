@@ -11,7 +11,10 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from tools.explorables import collapse
+from tutorial_lib.architecture import Architecture
+from tutorial_lib.book.experiments import exact_stability
 from tutorial_lib.book.explorables import STILLS, element, scripts_of
+from tutorial_lib.bounds import lazy_rate
 
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
 BROWSER = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
@@ -185,3 +188,83 @@ def test_a_planted_fault_in_the_collapse_is_seen(fault, open_page):
     tab = open_page("collapse", fault=fault)
     runs = collapse()["he/4/flow"]
     assert numbers(tab, "collapse")["loss"] != pytest.approx(spread(runs, 0), rel=1e-9)
+
+
+# Random networks against the law.
+
+
+LAW = "customElements.get('companion-law')"
+
+
+@pytest.mark.parametrize("scheme", ["lecun", "he", "ntk"])
+@pytest.mark.parametrize("sizes", [(1, 1, 2), (2, 3, 3), (64, 32, 4), (256, 128, 10)])
+def test_the_law_and_the_rate_are_those_of_the_package(scheme, sizes, open_page):
+    tab = open_page("law")
+    dim, width, depth = sizes
+    shape = Architecture(input_dim=dim, width=width, depth=depth)
+    arguments = f"('{scheme}', {{d: {dim}, m: {width}, L: {depth}}})"
+    assert tab.evaluate(f"{LAW}.exact{arguments}") == pytest.approx(exact_stability(scheme, shape), rel=1e-9)
+    assert tab.evaluate(f"{LAW}.rate{arguments}") == pytest.approx(lazy_rate(scheme, shape), rel=1e-9)
+
+
+def slide(tab, name, value):
+    """Set a slider as a pointer would leave it."""
+    script = "(input, value) => { input.value = value; input.dispatchEvent(new Event('input', { bubbles: true })); }"
+    tab.get_by_label(name).first.evaluate(script, value)
+
+
+def drawn(tab):
+    tab.wait_for_function("document.querySelector('companion-law').numbers.networks === 300", timeout=60_000)
+    return numbers(tab, "law")
+
+
+@pytest.mark.parametrize(("scheme", "sizes"), [("he", (6, 5, 4)), ("ntk", (2, 3, 2)), ("lecun", (3, 4, 6))])
+def test_the_mean_of_the_drawn_networks_is_the_exact_value(scheme, sizes, open_page):
+    tab = open_page("law")
+    for name, value in zip(("inputs d", "width m", "depth L"), sizes, strict=True):
+        slide(tab, name, value)
+    tab.locator(f"companion-law input[value='{scheme}']").check(force=True)
+    found = drawn(tab)
+    shape = Architecture(input_dim=2 ** sizes[0], width=2 ** sizes[1], depth=sizes[2])
+    assert found["exact"] == pytest.approx(exact_stability(scheme, shape), rel=1e-9)
+    assert abs(found["mean"] - found["exact"]) < 4 * found["error"] < found["exact"] / 2
+
+
+def test_a_seed_draws_the_same_networks_again_and_the_button_others(open_page):
+    one, other = (drawn(open_page("law")) for _ in range(2))
+    assert one == other
+    tab = open_page("law")
+    drawn(tab)
+    tab.get_by_role("button", name="draw others").click()
+    assert drawn(tab)["mean"] != one["mean"]
+
+
+def test_the_constant_that_lifts_the_rate_is_the_smallest_that_does(open_page):
+    tab = open_page("law")
+    tab.locator("companion-law input[value='bound']").check(force=True)
+    widths = sorted({round(2 ** (k / 4)) for k in range(41)})
+    shapes = [Architecture(input_dim=64, width=m, depth=4) for m in widths]
+    least = max(exact_stability("he", shape) / lazy_rate("he", shape) for shape in shapes)
+    assert numbers(tab, "law")["constant"] == pytest.approx(least, rel=1e-9)
+    for constant, words in ((least * 0.98, "no bound yet"), (least * 1.02, "above the exact value")):
+        tab.get_by_label("the hidden constant C").evaluate("input => { input.step = 'any'; }")
+        slide(tab, "the hidden constant C", float(np.log10(constant)))
+        tab.wait_for_function(
+            "words => document.querySelector('companion-law').says.textContent.includes(words)", arg=words
+        )
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        ("(k + 1) / k", "(k + 2) / k"),
+        ('scheme === "he" ? 2', 'scheme === "he" ? 1'),
+        ("(L - 1)", "L"),
+        ("layers[l][i] <= 0", "layers[l][i] <= -1e9"),
+    ],
+)
+def test_a_planted_fault_in_the_law_is_seen(fault, open_page):
+    found = drawn(open_page("law", fault=fault))
+    right = exact_stability("he", Architecture(input_dim=64, width=32, depth=4))
+    as_before = found["exact"] == pytest.approx(right, rel=1e-9)
+    assert not (as_before and abs(found["mean"] - right) < 4 * found["error"])

@@ -20,6 +20,10 @@ STILLS = {
         "The reaction to a nudge of He networks of depth 4 and widths 16 to 512, against the training steps: "
         "curves that lie far apart."
     ),
+    "law": (
+        "P over radius of random He networks, one grey point each, and their running mean, which ends beside the line "
+        "of the exact value."
+    ),
 }
 
 

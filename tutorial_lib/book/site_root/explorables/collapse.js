@@ -1,6 +1,6 @@
 // The collapse: stored runs of networks of many widths, drawn against steps, against time, or against what was learnt.
 (() => {
-  const { Explorable, node, axes, path, short, define } = Companion;
+  const { Explorable, node, axes, path, endLabels, define } = Companion;
 
   const LIGHT = { 8: "#8c7ab8", 16: "#8c66af", 32: "#8a51a5", 64: "#873d9a", 128: "#84258b", 256: "#7e0e79", 512: "#650762" };
   const DARK = { 8: "#efe6fb", 16: "#e3d1f6", 32: "#d7bbf0", 64: "#cba5ea", 128: "#bf8fe4", 256: "#b379de", 512: "#a763d8" };
@@ -110,7 +110,7 @@
       });
       const old = axes(node("svg"), frame(before)), now = axes(this.svg, frame(axis));
       const colours = this.panel.classList.contains("dark") ? DARK : LIGHT;
-      const labels = [];
+      const labels = [], widest = Object.keys(this.runs).at(-1);
       for (const [width, rows] of Object.entries(this.runs)) {
         const points = rows.map((row) => [
           (1 - way) * old.x(row[COLUMN[before]]) + way * now.x(row[COLUMN[axis]]),
@@ -119,24 +119,11 @@
         now.ink.append(node("path", { d: path(points), fill: "none", stroke: colours[width], "stroke-width": 3 }));
         for (const [x, y] of points) now.ink.append(node("circle", { cx: x, cy: y, r: 3.5, fill: colours[width] }));
         const [x, y] = points[points.length - 1];
-        labels.push({ x, y, width });
+        const words = width === widest ? `width ${width}` : width;
+        labels.push({ x, y, words, colour: colours[width] });
       }
-      this.label(now.ink, labels, colours);
+      endLabels(now.ink, labels, this.size.type);
       if (way === 1) this.tell(axis);
-    }
-
-    /** Names at the ends of the curves, pushed down where they would meet. */
-    label(ink, labels, colours) {
-      const { type } = this.size, placed = [];
-      const widths = labels.map((label) => Number(label.width));
-      for (const { x, y, width } of labels.sort((a, b) => a.y - b.y)) {
-        let lower = y;
-        for (const other of placed) if (Math.abs(other.x - x) < 2 * type && lower < other.y + 1.1 * type) lower = other.y + 1.1 * type;
-        placed.push({ x, y: lower });
-        const name = Number(width) === Math.max(...widths) ? `width ${width}` : width;
-        const style = `fill: ${colours[width]}`;
-        ink.append(node("text", { class: "label", x: x + type / 2, y: lower + type / 3, style }, name));
-      }
     }
 
     /** The numbers that the sentence says; read by the tests. */

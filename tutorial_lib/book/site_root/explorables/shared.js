@@ -248,6 +248,17 @@
     return { ink, x: across, y: up };
   }
 
+  /** Names at the ends of curves, [{ x, y, words, colour }], pushed down where they would meet. */
+  function endLabels(ink, labels, type) {
+    const placed = [];
+    for (const { x, y, words, colour } of [...labels].sort((a, b) => a.y - b.y)) {
+      let lower = y;
+      for (const other of placed) if (Math.abs(other.x - x) < 2 * type && lower < other.y + 1.1 * type) lower = other.y + 1.1 * type;
+      placed.push({ x, y: lower });
+      ink.append(node("text", { class: "label", x: x + type / 2, y: lower + type / 3, style: `fill: ${colour}` }, words));
+    }
+  }
+
   /** A path through points; a gap where a coordinate is not finite. */
   function path(points) {
     let pen = "M", text = "";
@@ -285,5 +296,5 @@
     if (!customElements.get(name)) customElements.define(name, kind);
   }
 
-  globalThis.Companion = Object.freeze({ Explorable, node, axes, scale, path, short, randomNumbers, define });
+  globalThis.Companion = Object.freeze({ Explorable, node, axes, scale, path, endLabels, short, randomNumbers, define });
 })();
