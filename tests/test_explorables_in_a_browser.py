@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from playwright.sync_api import sync_playwright
 
 from tools.explorables import collapse
@@ -15,6 +16,10 @@ from tutorial_lib.architecture import Architecture
 from tutorial_lib.book.experiments import exact_stability
 from tutorial_lib.book.explorables import STILLS, element, scripts_of
 from tutorial_lib.bounds import lazy_rate
+from tutorial_lib.laziness import empirical_tangent_kernel, lazy_ratio
+from tutorial_lib.models import ReLUMLP
+from tutorial_lib.stability import perturbation_stability
+from tutorial_lib.training import train
 
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
 BROWSER = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
@@ -268,3 +273,101 @@ def test_a_planted_fault_in_the_law_is_seen(fault, open_page):
     right = exact_stability("he", Architecture(input_dim=64, width=32, depth=4))
     as_before = found["exact"] == pytest.approx(right, rel=1e-9)
     assert not (as_before and abs(found["mean"] - right) < 4 * found["error"])
+
+
+# Neurons that travel.
+
+
+NEURONS = "document.querySelector('companion-neurons')"
+FIVE_POINTS = torch.tensor([[x, 1.0] for x in (-1, -0.5, 0, 0.5, 1)], dtype=torch.float64)
+FIVE_LABELS = torch.tensor([0.6, -0.4, -0.1, 0.3, -0.3], dtype=torch.float64)
+
+
+def as_network(neurons):
+    rows = torch.tensor(neurons, dtype=torch.float64)
+    return ReLUMLP.from_weights([rows[:, :2], rows[:, 2].reshape(1, -1)])
+
+
+def after(tab, steps, exponent=None):
+    """Train in the page; return what the element says of itself then."""
+    if exponent is not None:
+        tab.evaluate(f"{NEURONS}.exponent.value = {exponent}; {NEURONS}.restart()")
+    tab.evaluate(f"{NEURONS}.train({steps}); {NEURONS}.redraw()")
+    return numbers(tab, "neurons")
+
+
+def own_numbers(found):
+    start, network = as_network(found["first"]), as_network(found["neurons"])
+    kernel = empirical_tangent_kernel(network, FIVE_POINTS, FIVE_POINTS)
+    return {
+        "loss": (network(FIVE_POINTS) - FIVE_LABELS).square().mean().item() / 2,
+        "ratio": lazy_ratio(start, network).item(),
+        "stability": perturbation_stability(network, FIVE_POINTS).mean,
+        "curvature": torch.linalg.eigvalsh(kernel)[-1].item() / 5,
+    }
+
+
+@pytest.mark.parametrize("exponent", [0, -0.5, -1.2])
+def test_a_training_step_and_its_numbers_are_those_of_the_package(exponent, open_page):
+    tab = open_page("neurons")
+    before = after(tab, 200, exponent)
+    own = own_numbers(before)
+    for name in ("loss", "ratio", "stability"):
+        assert before[name] == pytest.approx(own[name], rel=1e-9)
+    assert before["curvature"] == pytest.approx(own["curvature"], rel=0.02)  # twenty steps of the power method
+    network, rate = as_network(before["neurons"]), 1 / max(before["curvature"], 0.5)
+    train(network, FIVE_POINTS, FIVE_LABELS, learning_rate=rate, num_steps=1)
+    ours, theirs = (
+        [weight.detach() for weight in net.weights] for net in (network, as_network(after(tab, 1)["neurons"]))
+    )
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+
+
+def test_large_weights_train_lazily_and_small_ones_travel(open_page):
+    tab = open_page("neurons")
+    lazy, rich = (after(tab, 3000, exponent) for exponent in (0, -1.2))
+    assert lazy["ratio"] < 0.1 and rich["ratio"] > 10
+    assert max(lazy["loss"], rich["loss"]) < 1e-4
+    assert after(tab, 0, 0)["loss"] == pytest.approx(FIVE_LABELS.square().mean().item() / 2)  # f is 0 at the start
+
+
+def test_the_button_trains_until_the_points_are_met_and_pauses(open_page):
+    tab = open_page("neurons", motion="no-preference")
+    tab.get_by_role("button", name="train").click()
+    tab.wait_for_function(f"{NEURONS}.steps > 50")
+    tab.get_by_role("button", name="pause").click()
+    steps = numbers(tab, "neurons")["steps"]
+    tab.wait_for_timeout(200)
+    assert numbers(tab, "neurons")["steps"] == steps
+    tab.get_by_role("button", name="start again").click()
+    assert numbers(tab, "neurons")["steps"] == 0
+
+
+def test_a_training_that_is_not_seen_rests(open_page):
+    tab = open_page("neurons", motion="no-preference")
+    tab.add_style_tag(content="body { padding-bottom: 4000px; }")
+    tab.get_by_role("button", name="train").click()
+    tab.evaluate("scrollTo(0, document.body.scrollHeight)")
+    tab.wait_for_function(f"!{NEURONS}.running")
+    steps = numbers(tab, "neurons")["steps"]
+    tab.wait_for_timeout(300)
+    assert numbers(tab, "neurons")["steps"] == steps
+    tab.evaluate("scrollTo(0, 0)")
+    tab.wait_for_function(f"{NEURONS}.steps > {steps}")
+
+
+@pytest.mark.parametrize(
+    "fault", [("z > 0", "z > -9"), ("da += errors[i] * z", "da += errors[i]"), ("(2 / 3)", "(3 / 4)")]
+)
+def test_a_planted_fault_in_the_neurons_is_seen(fault, open_page):
+    tab = open_page("neurons", fault=fault)
+    before = after(tab, 200, -0.5)
+    own, network = own_numbers(before), as_network(before["neurons"])
+    rate = 1 / max(before["curvature"], 0.5)
+    train(network, FIVE_POINTS, FIVE_LABELS, learning_rate=rate, num_steps=1)
+    stepped = as_network(after(tab, 1)["neurons"])
+    same_step = all(
+        torch.allclose(a, b, rtol=0, atol=1e-12) for a, b in zip(network.weights, stepped.weights, strict=True)
+    )
+    assert not (same_step and before["stability"] == pytest.approx(own["stability"], rel=1e-9))

@@ -20,6 +20,10 @@ STILLS = {
         "The reaction to a nudge of He networks of depth 4 and widths 16 to 512, against the training steps: "
         "curves that lie far apart."
     ),
+    "neurons": (
+        "Left: a function that is 0 everywhere and the five points it is to learn. Right: one hundred neurons around "
+        "the origin, in pairs."
+    ),
     "law": (
         "P over radius of random He networks, one grey point each, and their running mean, which ends beside the line "
         "of the exact value."
