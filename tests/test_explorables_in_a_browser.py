@@ -371,3 +371,74 @@ def test_a_planted_fault_in_the_neurons_is_seen(fault, open_page):
         torch.allclose(a, b, rtol=0, atol=1e-12) for a, b in zip(network.weights, stepped.weights, strict=True)
     )
     assert not (same_step and before["stability"] == pytest.approx(own["stability"], rel=1e-9))
+
+
+# A disc through a network.
+
+
+DISC = "document.querySelector('companion-disc')"
+
+
+def through(weights, x, layers):
+    """What stands after so many weight matrices, a relu behind each but the last of all."""
+    for place, weight in enumerate(weights[:layers]):
+        x = x @ torch.tensor(weight, dtype=torch.float64).T
+        x = x if place == len(weights) - 1 else x.relu()
+    return x
+
+
+@pytest.mark.parametrize("width", [1, 3, 7])
+@pytest.mark.parametrize("layers", [0, 1, 3, 4])
+@pytest.mark.parametrize("radius", [0.02, 0.6])
+def test_the_disc_is_moved_as_torch_moves_it(width, layers, radius, open_page):
+    tab = open_page("disc")
+    tab.evaluate(
+        f"{DISC}.width.value = {width}; {DISC}.layers.value = {layers}; {DISC}.radius.value = {radius}; {DISC}.anew()"
+    )
+    found = numbers(tab, "disc")
+    x = torch.tensor([found["input"]], dtype=torch.float64)
+    rings, spokes = torch.meshgrid(torch.arange(6), torch.arange(96), indexing="ij")
+    angles, lengths = 2 * torch.pi * spokes.double() / 96, ((rings + 0.5) / 6).double().sqrt()
+    disc = torch.stack([lengths * angles.cos(), lengths * angles.sin()], dim=-1).reshape(-1, 2)
+    moved = through(found["weights"], x + radius * disc, layers) - through(found["weights"], x, layers)
+    assert found["truth"] == pytest.approx(moved.norm(dim=1).mean().item() / radius, rel=1e-7)
+
+    class Part(torch.nn.Module):
+        def forward(self, rows):
+            return through(found["weights"], rows, layers)
+
+    assert found["linear"] == pytest.approx(perturbation_stability(Part().eval(), x).mean, rel=1e-6, abs=1e-12)
+
+
+def test_the_input_moves_by_key_and_by_pointer(open_page):
+    tab = open_page("disc")
+    plane = tab.locator("companion-disc svg").first
+    plane.focus()
+    before = numbers(tab, "disc")["input"]
+    tab.keyboard.press("ArrowRight")
+    tab.keyboard.press("ArrowUp")
+    assert numbers(tab, "disc")["input"] == pytest.approx([before[0] + 0.1, before[1] + 0.1])
+    box = plane.bounding_box()
+    tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    tab.mouse.down()
+    tab.mouse.move(box["x"] + 0.75 * box["width"], box["y"] + 0.75 * box["height"])
+    tab.mouse.up()
+    assert numbers(tab, "disc")["input"] == pytest.approx([1, -1], abs=0.03)
+
+
+def test_another_network_is_another_and_a_seed_the_same(open_page):
+    tab, other = open_page("disc"), open_page("disc")
+    assert numbers(tab, "disc") == numbers(other, "disc")
+    tab.get_by_role("button", name="another network").click()
+    assert numbers(tab, "disc")["weights"] != numbers(other, "disc")["weights"]
+
+
+@pytest.mark.parametrize(
+    "fault", [("Math.max(0, entry)", "entry"), ("l === DEPTH - 1 ? next", "l === DEPTH ? next"), ("(2 / 3)", "(3 / 4)")]
+)
+def test_a_planted_fault_in_the_disc_is_seen(fault, open_page):
+    found = numbers(open_page("disc", fault=fault), "disc")
+    right = numbers(open_page("disc"), "disc")
+    assert found["truth"] != pytest.approx(right["truth"], rel=1e-6) or found["linear"] != pytest.approx(
+        right["linear"]
+    )

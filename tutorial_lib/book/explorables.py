@@ -24,6 +24,10 @@ STILLS = {
         "Left: a function that is 0 everywhere and the five points it is to learn. Right: one hundred neurons around "
         "the origin, in pairs."
     ),
+    "disc": (
+        "Left: a disc around an input. Right: what a random network of four layers makes of it, a folded shape, beside "
+        "the dashed ellipse of its linearization."
+    ),
     "law": (
         "P over radius of random He networks, one grey point each, and their running mean, which ends beside the line "
         "of the exact value."
