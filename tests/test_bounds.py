@@ -18,7 +18,7 @@ from tutorial_lib.bounds import (
     non_lazy_threshold,
     wu2021_rate,
 )
-from tutorial_lib.exact import initial_perturbation_stability, mean_chi_binomial
+from tutorial_lib.exact import initial_perturbation_stability, mean_abs_coordinate, mean_chi_binomial
 from tutorial_lib.initializations import INITIALIZATIONS, LayerStds
 
 architectures = st.builds(
@@ -150,6 +150,28 @@ def test_the_rates_compared_with_worked_out_by_hand():
         assert isclose(huang2021_rate(architecture(input_dim, 8, 3)), 2**2 * sqrt(3))
     assert isclose(wu2021_rate(architecture(6, 27, 2)), 4 * 3 * sqrt(log(27)) + sqrt(54))
     assert isclose(huang2021_rate(architecture(6, 27, 2)), sqrt(2) * sqrt(2))
+
+
+def over_the_smaller(shape):
+    return lazy_rate("ntk", shape) / min(wu2021_rate(shape), huang2021_rate(shape))
+
+
+@given(st.builds(Architecture, input_dim=st.integers(1, 3000), width=st.integers(2, 3000), depth=st.integers(2, 40)))
+def test_the_talks_expression_is_the_smallest_from_twelve_inputs_on_and_never_far_from_it(shape):
+    assert over_the_smaller(shape) < 2.3
+    assert over_the_smaller(shape.replace(input_dim=shape.input_dim + 11)) < 1
+
+
+def test_eleven_inputs_are_too_few_for_the_order_of_the_comparison():
+    # Depth 2, width 4: the hump is sqrt(32 / e), HWE+21's expression 2.
+    assert isclose(over_the_smaller(architecture(11, 4, 2)), (1 + sqrt(32 / e / 11)) / 2)
+    assert over_the_smaller(architecture(11, 4, 2)) > 1 > over_the_smaller(architecture(12, 4, 2))
+
+
+def test_huangs_expression_is_no_lipschitz_constant_of_the_ntk_network():
+    shape = architecture(784, 1024, 2)
+    exact = initial_perturbation_stability(INITIALIZATIONS["ntk"](shape), shape)
+    assert mean_abs_coordinate(784) * huang2021_rate(shape) < 0.1 * exact
 
 
 def test_non_lazy_rate_falls_with_the_width_as_its_exponent_says():
