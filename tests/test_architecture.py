@@ -39,7 +39,7 @@ LEVELS: list[dict[str, set[str]]] = [
     {"initializations": {"architecture", "arguments"}, "book.plotting": {"estimates"}},
     {
         "exact": {"architecture", "arguments", "initializations"},
-        "kernels": {"architecture", "initializations", "tensors"},
+        "kernels": {"architecture", "arguments", "initializations", "tensors"},
         "models": {"architecture", "arguments", "initializations", "tensors"},
         "images.attacks": {"arguments", "images.transformations", "modules", "perturbations", "tensors"},
         "book.widgets": {"arguments", "book.plotting"},

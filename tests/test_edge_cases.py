@@ -168,7 +168,7 @@ CALLS: dict[str, Callable[[], tuple[Callable[..., object], dict[str, object]]]] 
     "non_lazy_threshold": lambda: (bounds.non_lazy_threshold, {"stds": STDS, "architecture": SHAPE}),
     "kernel_profiles": lambda: (
         kernels.kernel_profiles,
-        {"cosines": torch.tensor([0.3, 1.0]).double(), "stds": STDS, "architecture": SHAPE},
+        {"cosines": torch.tensor([0.3, 1.0]).double(), "stds": STDS, "architecture": SHAPE, "fixed_masks": True},
     ),
     "lengths_and_cosines": lambda: (kernels.lengths_and_cosines, {"inputs_a": normal(4, 3), "inputs_b": normal(2, 3)}),
     "nngp_kernel": lambda: (
@@ -205,6 +205,10 @@ CALLS: dict[str, Callable[[], tuple[Callable[..., object], dict[str, object]]]] 
         laziness.linearized_outputs,
         {"initial": network(), "train_x": normal(4, 3), "train_y": normal(4), "x": normal(2, 3), **STEP},
     ),
+    "linearized_gradients": lambda: (
+        laziness.linearized_gradients,
+        {"initial": network(), "train_x": normal(4, 3), "train_y": normal(4), "x": normal(2, 3), **STEP},
+    ),
     "LazyLimit": lambda: (
         lazy_limit.LazyLimit,
         {"train_x": normal(5, 3), "train_y": normal(5), "stds": STDS, "architecture": SHAPE},
@@ -216,10 +220,13 @@ CALLS: dict[str, Callable[[], tuple[Callable[..., object], dict[str, object]]]] 
         limit().accuracy,
         {"test_x": normal(2, 3) + 1, "test_y": torch.tensor([1.0, -1.0]).double(), "training": DESCENT},
     ),
-    "LazyLimit.gradients": lambda: (limit().gradients, {"test_x": normal(2, 3) + 1, "training": DESCENT}),
+    "LazyLimit.gradients": lambda: (
+        limit().gradients,
+        {"test_x": normal(2, 3) + 1, "training": DESCENT, "linearized": True},
+    ),
     "LazyLimit.perturbation_stability": lambda: (
         limit().perturbation_stability,
-        {"test_x": normal(2, 3) + 1, "training": DESCENT, "generator": None},
+        {"test_x": normal(2, 3) + 1, "training": DESCENT, "generator": None, "linearized": True},
     ),
     "predicted_perturbation_stability": lambda: (
         lazy_limit.predicted_perturbation_stability,

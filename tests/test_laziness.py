@@ -1,7 +1,7 @@
 """Movement of weights, of the kernel and of the linearization: by hand, by autograd and against each other."""
 
 from copy import deepcopy
-from math import inf, isclose, nan, sqrt
+from math import inf, isclose, nan, pi, sqrt
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from tutorial_lib.laziness import (
     input_weight_movement,
     kernel_drift,
     lazy_ratio,
+    linearized_gradients,
     linearized_outputs,
 )
 from tutorial_lib.models import ReLUMLP
@@ -361,3 +362,94 @@ def test_the_largest_learning_rate_of_a_linearization_is_told(generator):
     with pytest.raises(ValueError, match=f"^learning_rate must be below {limit:.6g}, where the linearization diverges"):
         linearized_outputs(model, learning_rate=1.001 * limit, **settings)
     assert torch.isfinite(linearized_outputs(model, learning_rate=0.999 * limit, **settings)).all()
+
+
+# Its slopes.
+
+
+def linearization(model, movement):
+    """The linearized network as a function of x, by autograd."""
+    weights, sizes = dict(model.named_parameters()), [weight.numel() for weight in model.parameters()]
+    parts = [part.view_as(w) for part, w in zip(movement.split(sizes), weights.values(), strict=True)]
+    moved = dict(zip(weights, parts, strict=True))
+
+    def outputs(x):
+        value, change = torch.func.jvp(lambda w: torch.func.functional_call(model, w, (x,)), (weights,), (moved,))
+        return value + change
+
+    return outputs
+
+
+@pytest.mark.parametrize("depth", [2, 3, 5])
+@pytest.mark.parametrize("num_steps", [0, 1, 7])
+def test_the_slopes_of_a_linearization_are_those_that_autograd_finds(depth, num_steps, generator):
+    model, x, y, test_x = network(generator, depth=depth), inputs(generator), labels(generator), inputs(generator)[:4]
+    slopes, start = gradients_by_weights(model, x), model(x).detach()
+    movement = torch.zeros_like(slopes[0])
+    for _ in range(num_steps):
+        movement = movement - 0.03 * slopes.T @ (start + slopes @ movement - y) / 6
+    points = test_x.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(linearization(model, movement)(points).sum(), points)
+    found = linearized_gradients(model, x, y, test_x, learning_rate=0.03, num_steps=num_steps)
+    assert found.shape == (4, 5)
+    assert not found.requires_grad
+    torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-12)
+
+
+def test_the_slopes_of_a_linearization_are_its_differences_where_no_mask_switches(generator):
+    models, x, y, test_x = network(generator, num_networks=3), inputs(generator), labels(generator), inputs(generator)
+    settings = {"learning_rate": 0.03, "num_steps": 7}
+    slopes = linearized_gradients(models, x, y, test_x, **settings)
+    assert slopes.shape == (3, 6, 5)
+    direction = normal(generator, 5)
+    ahead, behind = (linearized_outputs(models, x, y, test_x + step * direction, **settings) for step in (1e-7, -1e-7))
+    torch.testing.assert_close(slopes @ direction, (ahead - behind) / 2e-7, rtol=1e-5, atol=1e-6)
+
+
+def test_a_linearization_jumps_where_a_mask_switches_as_the_statement_says(generator):
+    model, x, y = network(generator, depth=2), inputs(generator), labels(generator)
+    inner, outer = (weight.detach() for weight in model.weights)
+    # Its coefficients, from its outputs at the training points.
+    settings = {"learning_rate": 0.03, "num_steps": 7}
+    learnt = linearized_outputs(model, x, y, x, **settings) - model(x).detach()
+    coefficients = torch.linalg.solve(empirical_tangent_kernel(model, x, x), learnt)
+    point, jumps = normal(generator, 5), {}
+    for index, row in enumerate(inner):
+        edge = point - (point @ row) / (row @ row) * row
+        step = 1e-9 * row / row.norm()
+        before, after = linearized_outputs(model, x, y, torch.stack([edge - step, edge + step]), **settings)
+        expected = (outer[0, index] / 1.6) ** 2 * (coefficients * (x @ row > 0)) @ (x @ edge)
+        jumps[index] = expected.item()
+        assert isclose((after - before).item(), expected.item(), rel_tol=1e-5, abs_tol=1e-7)
+    assert max(map(abs, jumps.values())) > 1e-2
+
+
+@pytest.mark.usefixtures("as_a_reader")
+def test_the_slopes_refuse_what_the_outputs_refuse(generator):
+    model, x, y = network(generator), inputs(generator), labels(generator)
+    with pytest.raises(ValueError, match=r"^train_y must have shape \(6,\), got \(5,\)$"):
+        linearized_gradients(model, x, y[:5], x, learning_rate=0.03, num_steps=2)
+    with pytest.raises(ValueError, match=r"^learning_rate must be below .*, where the linearization diverges"):
+        linearized_gradients(model, x, y, x, learning_rate=1e9, num_steps=2)
+
+
+def test_the_flips_give_what_the_linearization_lacks(generator):
+    """Stm. Linearized gradient: fixed coefficients, two layers, NTK; mean and spread of the flip term."""
+    x, points, weights = normal(generator, 4), normal(generator, 3, 4), normal(generator, 3)
+    apart = points - ((points @ x) / (x @ x)).unsqueeze(1) * x
+    kinks = (points @ x).unsqueeze(1) * apart / (2 * pi * x.norm() * apart.norm(dim=1, keepdim=True))
+    missing, spreads = weights @ kinks, []
+    for width in (2**12, 2**16):
+        terms = []
+        for _ in range(200):
+            inner, outer = sqrt(2 / width) * normal(generator, width, 4), normal(generator, width)
+            moved = outer * ((inner @ points.T > 0).double() @ (weights / width * (points @ x)))
+            flipped = (inner @ x + moved > 0).double() - (inner @ x > 0).double()
+            terms.append((outer * flipped) @ inner)
+        draws = torch.stack(terms)
+        spreads.append(draws.var(dim=0).sum().item())
+        shares = Estimate.from_draws((draws @ missing / missing.square().sum()).tolist())
+        assert 4 * shares.standard_error < 0.3  # the smallest relative error that it catches
+        assert abs(shares.z_score(1.0)) < 4
+    # The variance falls like the inverse root of the width: by 4 here.
+    assert 3 < spreads[0] / spreads[1] < 5.4

@@ -14,6 +14,7 @@ from tutorial_lib.exact import mean_abs_coordinate
 from tutorial_lib.gaussians import mean_gaussian_length
 from tutorial_lib.initializations import INITIALIZATIONS, LayerStds
 from tutorial_lib.kernels import nngp_kernel, tangent_kernel
+from tutorial_lib.laziness import linearized_gradients
 from tutorial_lib.lazy_limit import Descent, Flow, LazyLimit, predicted_perturbation_stability
 from tutorial_lib.models import ReLUMLP
 from tutorial_lib.randomness import random_stream
@@ -586,3 +587,57 @@ def test_the_constants_of_the_statement_are_those_of_the_code(scheme, generator)
     sampled = Estimate.from_draws((c_d * draws.norm(dim=1)).tolist())
     assert 4 * sampled.standard_error < 0.006 * sampled.mean  # the smallest relative error that it catches
     assert abs(sampled.z_score(limit.perturbation_stability(point[None], Descent(**settings)).mean)) < 4
+
+
+# The same for linearized networks: Stm. Linearized gradient.
+
+
+def test_two_layers_lack_the_kink_that_the_statement_names(generator):
+    (x, y), points, shape = data(generator), normal(generator, 3, 4), SHAPE.replace(depth=2)
+    limit = LazyLimit(x, y, STDS, shape)
+    training = Descent(**half_rate(limit))
+    learnt = learnt_matrix(tangent_kernel(x, x, STDS, shape), **half_rate(limit))
+    (means, covariances), (linear, spread) = (
+        limit.gradients(points, training, linearized=is_so) for is_so in (False, True)
+    )
+    for index, point in enumerate(points):
+        apart = x - ((x @ point) / (point @ point)).unsqueeze(1) * point
+        kink = 7 * STDS.last**2 / (2 * pi) * (x @ point / (point.norm() * apart.norm(dim=1))).unsqueeze(1) * apart
+        torch.testing.assert_close(means[index] - linear[index], kink.T @ learnt @ y, rtol=1e-8, atol=1e-10)
+        j_theta, j_k = (
+            torch.autograd.functional.jacobian(lambda z, k=k: k(x, z[None], STDS, shape)[:, 0], point)
+            for k in (tangent_kernel, nngp_kernel)
+        )
+        rest, cross = learnt @ (j_theta - kink), j_k.T @ learnt @ (j_theta - kink)
+        expected = rest.T @ nngp_kernel(x, x, STDS, shape) @ rest - cross - cross.T
+        expected += (STDS.first * STDS.last) ** 2 * 7 / 2 * torch.eye(4)
+        torch.testing.assert_close(spread[index], expected, rtol=1e-8, atol=1e-10)
+    assert (covariances - spread).abs().max() > 1e-3
+
+
+def test_linearized_networks_start_like_the_others(as_a_reader, generator):  # noqa: ARG001
+    (x, y), points = data(generator), normal(generator, 3, 4)
+    limit = LazyLimit(x, y, STDS, SHAPE)
+    start, linear = (
+        limit.perturbation_stability(points, Descent(0.01, 0), linearized=is_so).mean for is_so in (False, True)
+    )
+    assert start == linear
+    with pytest.raises(TypeError, match=r"^linearized must be of the kind bool, got 'no'$"):
+        limit.gradients(points, Descent(0.01, 0), linearized="no")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("scheme", "depth", "width"), [("ntk", 2, 4096), ("he", 3, 2048), ("ntk", 4, 1024)])
+def test_slopes_of_wide_linearized_networks_are_as_predicted_for_them(scheme, depth, width):
+    split = load(num_train=32, num_test=32)
+    network, models = wide_networks(scheme, width=width, depth=depth, num_networks=12, stream="linearized")
+    limit = LazyLimit(split.train_x, split.train_y, *network)
+    settings = {"learning_rate": limit.stable_learning_rate(), "num_steps": 100}
+    slopes = linearized_gradients(models.double(), split.train_x, split.train_y, split.test_x, **settings)
+    measured = Estimate.from_draws((mean_abs_coordinate(64) * slopes.norm(dim=-1).mean(dim=1)).tolist())
+    of_linear, of_real = (
+        limit.perturbation_stability(split.test_x, Descent(**settings), linearized=is_so).mean
+        for is_so in (True, False)
+    )
+    assert abs(measured.z_score(of_linear)) < 4
+    assert abs(of_real - of_linear) > 0.04 * of_real

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tutorial_lib.architecture import Architecture, require_architecture
+from tutorial_lib.arguments import require_instance
 from tutorial_lib.initializations import LayerStds, require_stds
 from tutorial_lib.tensors import require_finite, require_like, require_rows
 
@@ -30,15 +31,18 @@ def require_kernel_inputs(inputs_a: Tensor, inputs_b: Tensor) -> None:
 
 
 def kernel_profiles(
-    cosines: Float[Tensor, "..."], stds: LayerStds, architecture: Architecture
+    cosines: Float[Tensor, "..."], stds: LayerStds, architecture: Architecture, *, fixed_masks: bool = False
 ) -> tuple[Float[Tensor, "..."], Float[Tensor, "..."]]:
     """Return NNGP and tangent kernel of two unit inputs as functions of the cosine between them.
 
-    Both kernels are homogeneous of degree one in each input, so this is all there is to know.
+    Both kernels are homogeneous of degree one in each input, so this is all there is to know. ``fixed_masks``
+    changes no value, only the derivative of the tangent kernel: how often two inputs share a mask is then held
+    fixed, as it is, almost everywhere, in the tangent kernel of a network.
     """
     require_finite(cosines=cosines)
     require_stds(stds)
     require_architecture(architecture)
+    require_instance(bool, fixed_masks=fixed_masks)
     # Cosines this close to 1 differ from it by rounding; arccos would turn that into its square root.
     rounding = 32 * torch.finfo(cosines.dtype).eps
     cosine = tangent = cosines
@@ -49,7 +53,8 @@ def kernel_profiles(
         away = pi - torch.arccos(cosine)
         scale *= half_width * std**2
         cosine = (torch.sqrt(1 - cosine**2) + away * cosine) / pi
-        tangent = scale * cosine + tangent * (half_width * next_std**2) * away / pi
+        shared = (away.detach() if fixed_masks else away) / pi
+        tangent = scale * cosine + tangent * (half_width * next_std**2) * shared
     return stds.last**2 * scale * cosine, tangent
 
 

@@ -6,7 +6,14 @@ from torch import Tensor
 
 from tutorial_lib.arguments import require_at_least, require_positive, require_shape
 from tutorial_lib.kernels import require_kernel_inputs
-from tutorial_lib.models import ReLUMLP, backward_signals, layer_inputs, require_inputs, require_network
+from tutorial_lib.models import (
+    ReLUMLP,
+    backward_signals,
+    layer_inputs,
+    mask_,
+    require_inputs,
+    require_network,
+)
 from tutorial_lib.tensors import require_finite, require_like
 
 
@@ -84,6 +91,30 @@ def kernel_drift(initial: ReLUMLP, trained: ReLUMLP, x: Float[Tensor, "batch dim
     return moved / length
 
 
+def _learnt_coefficients(
+    initial: ReLUMLP, train_x: Tensor, train_y: Tensor, x: Tensor, *, learning_rate: float, num_steps: int
+) -> Float[Tensor, "*networks train"]:
+    """Train the linearization; return the coefficients of its movement in the gradients at the training points."""
+    require_positive(learning_rate=learning_rate)
+    require_at_least(0, num_steps=num_steps)
+    require_network(initial, name="initial", output_dim=1)
+    require_inputs(initial, train_x=train_x, x=x)
+    kernel = empirical_tangent_kernel(initial, train_x, train_x)
+    require_finite(train_y=train_y)
+    require_shape([len(train_x)], train_y=train_y.shape)
+    require_like(train_x, train_y=train_y)
+    largest = torch.linalg.eigvalsh(kernel)[..., -1].max().item()
+    if learning_rate * largest >= 2 * len(train_x):
+        limit = f"{2 * len(train_x) / largest:.6g}, where the linearization diverges"
+        raise ValueError(f"learning_rate must be below {limit}, got {learning_rate}")
+    start: Tensor = initial(train_x).detach()
+    coefficients = torch.zeros_like(start)
+    for _ in range(num_steps):
+        outputs = start + (kernel @ coefficients.unsqueeze(-1)).squeeze(-1)
+        coefficients = coefficients - learning_rate / len(train_x) * (outputs - train_y)
+    return coefficients
+
+
 def linearized_outputs(
     initial: ReLUMLP,
     train_x: Float[Tensor, "train dim"],
@@ -104,23 +135,41 @@ def linearized_outputs(
 
     From learning rate 2 n / (largest eigenvalue of K_0) on it diverges, which is refused.
     """
-    require_positive(learning_rate=learning_rate)
-    require_at_least(0, num_steps=num_steps)
-    require_network(initial, name="initial", output_dim=1)
-    require_inputs(initial, train_x=train_x, x=x)
-    kernel = empirical_tangent_kernel(initial, train_x, train_x)
-    require_finite(train_y=train_y)
-    require_shape([len(train_x)], train_y=train_y.shape)
-    require_like(train_x, train_y=train_y)
-    largest = torch.linalg.eigvalsh(kernel)[..., -1].max().item()
-    if learning_rate * largest >= 2 * len(train_x):
-        limit = f"{2 * len(train_x) / largest:.6g}, where the linearization diverges"
-        raise ValueError(f"learning_rate must be below {limit}, got {learning_rate}")
-    start: Tensor = initial(train_x).detach()
-    coefficients = torch.zeros_like(start)
-    for _ in range(num_steps):
-        outputs = start + (kernel @ coefficients.unsqueeze(-1)).squeeze(-1)
-        coefficients = coefficients - learning_rate / len(train_x) * (outputs - train_y)
+    coefficients = _learnt_coefficients(initial, train_x, train_y, x, learning_rate=learning_rate, num_steps=num_steps)
     learnt = empirical_tangent_kernel(initial, x, train_x) @ coefficients.unsqueeze(-1)
     result: Tensor = initial(x).detach() + learnt.squeeze(-1)
+    return result
+
+
+def linearized_gradients(
+    initial: ReLUMLP,
+    train_x: Float[Tensor, "train dim"],
+    train_y: Float[Tensor, " train"],
+    x: Float[Tensor, "batch dim"],
+    *,
+    learning_rate: float,
+    num_steps: int,
+) -> Float[Tensor, "*networks batch dim"]:
+    r"""Return the derivatives by x, almost everywhere, of ``linearized_outputs``.
+
+    .. math:: \nabla f_0(x) + \sum_i c_i \sum_{l=1}^L \langle\delta_l(x), \delta_l(x_i)\rangle\,
+              \nabla_x \langle h_{l-1}(x), h_{l-1}(x_i)\rangle
+
+    with h and delta of ``empirical_tangent_kernel``. Where a mask switches, the linearization jumps, and no derivative
+    knows of it: so these are not the slopes of the trained network at any width, though the outputs agree ever better.
+    """
+    coefficients = _learnt_coefficients(initial, train_x, train_y, x, learning_rate=learning_rate, num_steps=num_steps)
+    weights = [weight.detach() for weight in initial.weights]
+    train_layers, train_signals = _layers_and_signals(initial, train_x)
+    layers, signals = _layers_and_signals(initial, x)
+    # How far each weight matrix has moved.
+    moved = [
+        (coefficients.detach().unsqueeze(-1) * signal).mT @ layer
+        for layer, signal in zip(train_layers, train_signals, strict=True)
+    ]
+    # Back to the input: what a weight's movement adds to its layer's input, and what came from the layers above.
+    slope = signals[-1] @ moved[-1]
+    for place in range(len(weights) - 2, -1, -1):
+        slope = mask_(slope, layers[place + 1]) @ weights[place] + signals[place] @ moved[place]
+    result: Tensor = slope + signals[0] @ weights[0]
     return result

@@ -1,11 +1,14 @@
 """Trained networks predicted without training: gradient descent or flow in the limit of large width.
 
-In that limit f_t = f_0 + Theta(., X) A_t (y - f_0(X)) with A_t = (I - (I - eta Theta / n)^t) / Theta
+The limit function is f_t = f_0 + Theta(., X) A_t (y - f_0(X)) with A_t = (I - (I - eta Theta / n)^t) / Theta
 after t steps, and A_t = (I - exp(-Theta t / n)) / Theta at time t of the flow. Theta is the infinite-width
-tangent kernel at width m, and f_0 a Gaussian process with the NNGP kernel K. So f_t and its input gradient
-are Gaussian, with mean and covariance in closed form. With several outputs each has this law, with its own
-labels, and they are independent.
-The derivation is in chapter 11; to our knowledge it is this book's own.
+tangent kernel at width m, and f_0 a Gaussian process with the NNGP kernel K. So this function and its input
+gradient are Gaussian, with mean and covariance in closed form. With several outputs each has this law, with
+its own labels, and they are independent.
+
+That gradients of trained networks tend to the gradient of the limit function is observed, not proved. For
+*linearized* networks it is false: their gradients tend to another law (``linearized=True``). Both are in
+chapter 11 and in the statement "linearized gradient"; to our knowledge they are this book's own.
 """
 
 from dataclasses import dataclass
@@ -17,7 +20,13 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from tutorial_lib.architecture import Architecture, require_architecture
-from tutorial_lib.arguments import require_at_least, require_not_negative, require_positive, require_shape
+from tutorial_lib.arguments import (
+    require_at_least,
+    require_instance,
+    require_not_negative,
+    require_positive,
+    require_shape,
+)
 from tutorial_lib.estimates import Estimate
 from tutorial_lib.exact import initial_mean_square_gradient, mean_abs_coordinate, mean_ball_length
 from tutorial_lib.gaussians import mean_gaussian_length, mean_length_of_changes
@@ -139,8 +148,10 @@ class LazyLimit:
             raise ValueError(f"stds must give a tangent kernel other than 0, got {stds}")
         self.eigenvalues, self.modes = torch.linalg.eigh(tangent)
 
-    def _profiles(self, cosines: Float[Tensor, "..."]) -> tuple[Float[Tensor, "..."], Float[Tensor, "..."]]:
-        return kernel_profiles(cosines, self.stds, self.architecture)
+    def _profiles(
+        self, cosines: Float[Tensor, "..."], *, fixed_masks: bool = False
+    ) -> tuple[Float[Tensor, "..."], Float[Tensor, "..."]]:
+        return kernel_profiles(cosines, self.stds, self.architecture, fixed_masks=fixed_masks)
 
     def _require_test_inputs(self, test_x: Tensor) -> None:
         require_rows(test_x=test_x)
@@ -229,7 +240,7 @@ class LazyLimit:
         return float(torch.special.ndtr(margins).mean())
 
     def _kernel_jacobians(
-        self, points: Float[Tensor, "points dim"]
+        self, points: Float[Tensor, "points dim"], *, fixed_masks: bool
     ) -> tuple[Float[Tensor, "points train dim"], Float[Tensor, "points train dim"]]:
         """Derivatives by x of K(x, X) and Theta(x, X).
 
@@ -241,7 +252,7 @@ class LazyLimit:
         cosines = cosines.requires_grad_()
         directions = points / points.norm(dim=1, keepdim=True)
         with torch.enable_grad():
-            profiles = self._profiles(cosines)
+            profiles = self._profiles(cosines, fixed_masks=fixed_masks)
         jacobians = []
         for profile in profiles:
             (slopes,) = torch.autograd.grad(profile.sum(), cosines, retain_graph=True)
@@ -250,7 +261,7 @@ class LazyLimit:
         return jacobians[0], jacobians[1]
 
     def gradients(
-        self, test_x: Float[Tensor, "test dim"], training: Descent | Flow
+        self, test_x: Float[Tensor, "test dim"], training: Descent | Flow, *, linearized: bool = False
     ) -> tuple[Float[Tensor, "test ... dim"], Float[Tensor, "test dim dim"]]:
         r"""Return mean and covariance over the initial weights of the trained input gradient.
 
@@ -259,15 +270,19 @@ class LazyLimit:
 
         J are the Jacobians of Theta(x, X) and K(x, X) in x; c_0 d is the mean square gradient before
         training. Several outputs have a row of means each, and share the covariance.
+
+        ``linearized``: of the gradients that linearized networks have almost everywhere. J_Theta then lacks the
+        part of Theta's derivative that comes from masks that switch with x; see ``laziness.linearized_gradients``.
         """
         self._require_test_inputs(test_x)
+        require_instance(bool, linearized=linearized)
         dim = test_x.shape[1]
         inverse = self._inverse_modes(training)
         square = initial_mean_square_gradient(self.stds, self.architecture.replace(output_dim=1))
         before = square / dim * torch.eye(dim, dtype=torch.float64)
         means, covariances = [], []
         for points in torch.split(test_x.double(), _BLOCK_POINTS):
-            by_nngp, by_ntk = self._kernel_jacobians(points)
+            by_nngp, by_ntk = self._kernel_jacobians(points, fixed_masks=linearized)
             learnt = inverse @ by_ntk
             crossed = by_nngp.mT @ learnt
             mean = learnt.mT @ self.train_y
@@ -281,12 +296,13 @@ class LazyLimit:
         training: Descent | Flow,
         *,
         generator: Generator | None = None,
+        linearized: bool = False,
     ) -> Estimate:
-        """Return what ``predicted_perturbation_stability`` returns.
+        """Return what ``predicted_perturbation_stability`` returns, or its like for ``linearized`` networks.
 
         Several outputs need a ``generator`` for directions; their part of the error is in it.
         """
-        means, covariances = self.gradients(test_x, training)
+        means, covariances = self.gradients(test_x, training, linearized=linearized)
         dim = test_x.shape[1]
         if means.ndim == 3:
             lengths = mean_length_of_changes(means, covariances, generator=require_generator(generator))

@@ -14,17 +14,18 @@ from tutorial_lib.book.experiments import (
     limit_and_learning_rate,
     random_networks,
     reference_stds,
+    row_beside_linearization,
     rows_beside_limit,
     sampled_stability,
     trained_networks,
     trained_rows,
 )
-from tutorial_lib.exact import initial_perturbation_stability
+from tutorial_lib.exact import initial_perturbation_stability, mean_abs_coordinate
 from tutorial_lib.initializations import INITIALIZATIONS, he, lecun
-from tutorial_lib.laziness import kernel_drift, lazy_ratio
+from tutorial_lib.laziness import kernel_drift, lazy_ratio, linearized_gradients, linearized_outputs
 from tutorial_lib.lazy_limit import Descent
 from tutorial_lib.randomness import random_stream
-from tutorial_lib.stability import perturbation_stability, stability_per_input
+from tutorial_lib.stability import input_jacobians, perturbation_stability, stability_per_input
 from tutorial_lib.training import CROSS_ENTROPY, HALF_SQUARE, DivergedError, Loss, stable_learning_rate, train
 
 SHAPE = Architecture(input_dim=6, width=9, depth=4)
@@ -378,3 +379,34 @@ def test_every_step_recorded_is_a_row_in_the_order_of_training():
     rows = rows_beside_limit("he", split, width=9, depth=2, num_networks=3, record_at=[4, 0, 2])
     assert [row.num_steps for row in rows] == [0, 2, 4]
     assert [row.num_steps for row in trained_rows("he", split, **SIZES, record_at=[4, 0, 2])] == [0, 2, 4]
+
+
+@pytest.mark.parametrize("depth", [2, 3])
+def test_a_row_beside_linearizations_is_what_both_are_by_hand(depth):
+    split, sizes = load(num_train=20, num_test=15), {"width": 30, "depth": depth}
+    row = row_beside_linearization("ntk", split, **sizes, num_networks=4, num_steps=20, seed=3)
+    limit, rate = limit_and_learning_rate("ntk", split, **sizes)
+    start, networks = (random_networks("ntk", limit.architecture, num_networks=4, seed=3) for _ in range(2))
+    settings = {"learning_rate": rate, "num_steps": 20}
+    train(networks, split.train_x, split.train_y, **settings)
+    slopes = linearized_gradients(start, split.train_x, split.train_y, split.test_x, **settings)
+    others = input_jacobians(networks, split.test_x)[:, :, 0]
+    outputs = linearized_outputs(start, split.train_x, split.train_y, split.test_x, **settings)
+    own, distances, flips = networks(split.test_x).detach(), [], []
+    for index in range(4):
+        linearized = mean_abs_coordinate(64) * slopes[index].norm(dim=1).mean().item()
+        trained = stability_per_input(networks, split.test_x)[index].mean().item()
+        away = (others[index] - slopes[index]).square().sum() / others[index].square().sum()
+        apart = (own[index] - outputs[index]).square().sum() / own[index].square().sum()
+        distances.append((trained, linearized, linearized / trained, away.sqrt().item(), apart.sqrt().item()))
+        masks = [split.test_x @ model.weights[0][index].T > 0 for model in (start, networks)]
+        flips.append((masks[0] != masks[1]).sum().item() / 15)
+    names = ("stability", "linearized", "share", "gradient_distance", "output_distance")
+    for name, values in zip(names, zip(*distances, strict=True), strict=True):
+        assert isclose(getattr(row, name).mean, sum(values) / 4, rel_tol=1e-9)
+        assert getattr(row, name).num_draws == 4
+    assert isclose(row.num_flips.mean, sum(flips) / 4, rel_tol=1e-9)
+    assert row.num_flips.mean > 1
+    for name, is_so in (("predicted_stability", False), ("predicted_linearized", True)):
+        expected = limit.perturbation_stability(split.test_x, Descent(**settings), linearized=is_so).mean
+        assert getattr(row, name) == expected

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -12,13 +13,13 @@ from tutorial_lib.architecture import Architecture
 from tutorial_lib.arguments import require_at_least
 from tutorial_lib.book.data import Split
 from tutorial_lib.estimates import Estimate
-from tutorial_lib.exact import initial_perturbation_stability
+from tutorial_lib.exact import initial_perturbation_stability, mean_abs_coordinate
 from tutorial_lib.initializations import LayerStds, stds_of_scheme
-from tutorial_lib.laziness import kernel_drift, lazy_ratio
+from tutorial_lib.laziness import kernel_drift, lazy_ratio, linearized_gradients, linearized_outputs
 from tutorial_lib.lazy_limit import Descent, LazyLimit
 from tutorial_lib.models import ReLUMLP
 from tutorial_lib.randomness import random_stream
-from tutorial_lib.stability import perturbation_stability, stability_per_input
+from tutorial_lib.stability import input_jacobians, perturbation_stability, stability_per_input
 from tutorial_lib.tensors import require_finite, require_floating_point
 from tutorial_lib.training import HALF_SQUARE, Loss, stable_learning_rate, train
 
@@ -284,3 +285,59 @@ def rows_beside_limit(
         for row in result.rows
         if (step := int(row["step"])) in record_at
     ]
+
+
+@dataclass(frozen=True)
+class LinearizedRow:
+    """Networks of one size after some steps, beside their own linearizations; estimates are over networks."""
+
+    predicted_stability: float  # P / radius on the test inputs, in the limit
+    stability: Estimate
+    predicted_linearized: float  # the same for linearizations
+    linearized: Estimate
+    share: Estimate  # linearized over trained
+    output_distance: Estimate  # root mean square over test inputs, relative to that of the trained network
+    gradient_distance: Estimate
+    num_flips: Estimate  # first-layer masks that training flipped, per test input
+
+
+def row_beside_linearization(
+    scheme: str, split: Split, *, width: int, depth: int, num_networks: int, num_steps: int, seed: int = 0
+) -> LinearizedRow:
+    """Train networks and their linearizations alike, with the learning rate of ``limit_and_learning_rate``.
+
+    One output, full batch, mean half square, in float64.
+    """
+    limit, rate = limit_and_learning_rate(scheme, split, width=width, depth=depth)
+    settings: dict[str, Any] = {"learning_rate": rate, "num_steps": num_steps}
+    trained = random_networks(scheme, limit.architecture, num_networks=num_networks, seed=seed)
+    initial = deepcopy(trained)
+    train(trained, split.train_x, split.train_y, **settings).require_all_finite()
+    arguments = (initial, split.train_x, split.train_y, split.test_x)
+    slopes = linearized_gradients(*arguments, **settings)
+    stability = stability_per_input(trained, split.test_x).mean(dim=1)
+    linearized = mean_abs_coordinate(limit.architecture.input_dim) * slopes.norm(dim=2).mean(dim=1)
+    with torch.no_grad():
+        outputs = trained(split.test_x)
+    start, end = (split.test_x @ model.weights[0].detach().mT > 0 for model in (initial, trained))
+    descent = Descent(rate, num_steps)
+    measured = {
+        "stability": stability,
+        "linearized": linearized,
+        "share": linearized / stability,
+        "output_distance": _relative_distance(outputs, linearized_outputs(*arguments, **settings)),
+        "gradient_distance": _relative_distance(input_jacobians(trained, split.test_x).squeeze(2), slopes),
+        "num_flips": (start ^ end).sum(dim=2).double().mean(dim=1),
+    }
+    return LinearizedRow(
+        predicted_stability=limit.perturbation_stability(split.test_x, descent).mean,
+        predicted_linearized=limit.perturbation_stability(split.test_x, descent, linearized=True).mean,
+        **{name: Estimate.from_draws(values.tolist()) for name, values in measured.items()},
+    )
+
+
+def _relative_distance(
+    values: Float[Tensor, "networks ..."], others: Float[Tensor, "networks ..."]
+) -> Float[Tensor, " networks"]:
+    distances: Tensor = (values - others).flatten(1).norm(dim=1) / values.flatten(1).norm(dim=1)
+    return distances
