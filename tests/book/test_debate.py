@@ -19,7 +19,9 @@ ESTIMATES = [field.name for field in fields(debate.SlopeRow) if field.type is Es
 @pytest.fixture(scope="module")
 def rows():
     torch.set_num_threads(1)
-    return debate.slope_rows("he", load(num_train=64, num_test=40), width=12, depth=2, num_networks=4, levels=[0.3, 0.2])
+    return debate.slope_rows(
+        "he", load(num_train=64, num_test=40), width=12, depth=2, num_networks=4, levels=[0.3, 0.2]
+    )
 
 
 def test_the_first_row_is_before_training_and_the_others_are_at_their_levels(rows):
@@ -75,3 +77,11 @@ def test_a_cell_of_the_file_computed_again_agrees():
         for name in ESTIMATES:
             # In float32; a search keeps the steepest of what it met, which another processor may rank differently.
             assert row_as_columns(row)[name] == pytest.approx(old[name], rel=0.02), name
+
+
+def test_strong_training_makes_fewer_answers_move_than_weak_training_attacked_alike():
+    split = load(num_train=96, num_test=96)
+    kept, right = debate.kept_when_trained_against_it(split, 96, radius=0.2, seed=0)
+    mild, _ = debate.kept_when_trained_against_it(split, 96, radius=0.01, seed=0)
+    assert 0 < kept < mild < 1
+    assert 0.5 < right < 1

@@ -142,7 +142,7 @@ def noise_slopes(width: int, *, num_draws: int) -> list[float]:
         rate = stable_learning_rate(network, x, reference=stds, factor=1.5)
         run = train(network, x, y, learning_rate=rate, num_steps=20_000, target_loss=1e-3)
         if bool(run.reached.all()):
-            found.append(steepest_found(network, points, generator=random_stream(seed, "steep places")).item())
+            found.append(steepest_found(network, points[:400], generator=random_stream(seed, "steep places")).item())
     return found
 
 
@@ -170,3 +170,15 @@ def digits_fit(split: Split, num_features: int, *, num_train: int, flipped: floa
     stream = random_stream(seed, f"{num_features} features in {x.shape[1]} dimensions")
     directions = random_directions(num_features=num_features, input_dim=x.shape[1], generator=stream)
     return minimum_norm_fit(directions, x, torch.where(coins < flipped, -y, y))
+
+
+def kept_when_trained_against_it(split: Split, num_features: int, *, radius: float, seed: int) -> tuple[float, float]:
+    """Return the share of answers that survive an attack, and the accuracy, of random features trained against it.
+
+    Both on the test inputs; the attack is on the network itself, the training against its tangent plane.
+    """
+    stream = random_stream(seed, f"{num_features} features in {split.train_x.shape[1]} dimensions")
+    directions = random_directions(num_features=num_features, input_dim=split.train_x.shape[1], generator=stream)
+    fitted = adversarial_fit(directions, split.train_x, split.train_y, radius=radius, ridge=1e-6, num_steps=15)
+    kept = survives_attack(fitted, split.test_x, radius=radius).double().mean().item()
+    return kept, right_answers(fitted(split.test_x).detach(), split.test_y).item()
