@@ -146,39 +146,60 @@ def noise_slopes(width: int, *, num_draws: int) -> list[float]:
     return found
 
 
-def attacked_risk(num_features: int, *, radius: float, train_radius: float, seed: int) -> float:
-    """Return the risk under attack of random features trained against an attack of ``train_radius``.
+def attacked_risks(num_features: int, *, radius: float, train_radius: float, num_draws: int) -> list[float]:
+    """Return the risk under attack of random features trained against an attack of ``train_radius``, per data set.
 
     200 Gaussian inputs in 20 dimensions, labels a linear rule of length 1 plus noise of standard deviation 1/2;
-    1000 new inputs of the same kind. ``train_radius`` 0 is ordinary least squares. Answering 0 costs 1.25.
+    1000 new inputs of the same kind. ``train_radius`` 0 is ordinary least squares. Answering 0 costs 1.25. A seed has
+    the same data for every number of features.
     """
-    draw = random_stream(seed, "regression in 20 dimensions")
-    rule = uniform_on_sphere(torch.empty(1, 20, dtype=torch.float64), generator=draw)[0]
-    x = torch.randn((1200, 20), generator=draw, dtype=torch.float64)
-    y = x @ rule + 0.5 * torch.randn(1200, generator=draw, dtype=torch.float64)
-    stream = random_stream(seed, f"{num_features} features in 20 dimensions")
-    directions = random_directions(num_features=num_features, input_dim=20, generator=stream)
-    settings = {"radius": train_radius, "ridge": 1e-6, "num_steps": 15 if train_radius > 0 else 2}
-    fitted = adversarial_fit(directions, x[:200], y[:200], **settings)
-    return attacked_losses(fitted, x[200:], y[200:], radius=radius).mean().item()
+    risks = []
+    for seed in range(num_draws):
+        draw = random_stream(seed, "regression in 20 dimensions")
+        rule = uniform_on_sphere(torch.empty(1, 20, dtype=torch.float64), generator=draw)[0]
+        x = torch.randn((1200, 20), generator=draw, dtype=torch.float64)
+        y = x @ rule + 0.5 * torch.randn(1200, generator=draw, dtype=torch.float64)
+        settings = {"radius": train_radius, "ridge": 1e-6, "num_steps": 15 if train_radius > 0 else 2}
+        fitted = adversarial_fit(_directions(num_features, 20, seed), x[:200], y[:200], **settings)
+        risks.append(attacked_losses(fitted, x[200:], y[200:], radius=radius).mean().item())
+    return risks
+
+
+def survivors_of_attack(
+    split: Split, num_features: int, *, radius: float, num_draws: int
+) -> tuple[list[float], list[float]]:
+    """Return shares of answers that survive an attack, and accuracies, of random features trained against it.
+
+    One number per draw of the features, both on the test inputs; the attack is on the network itself, the training
+    against its tangent plane.
+    """
+    kept, right = [], []
+    for seed in range(num_draws):
+        directions = _directions(num_features, split.train_x.shape[1], seed)
+        fitted = adversarial_fit(directions, split.train_x, split.train_y, radius=radius, ridge=1e-6, num_steps=15)
+        kept.append(survives_attack(fitted, split.test_x, radius=radius).double().mean().item())
+        right.append(right_answers(fitted(split.test_x).detach(), split.test_y).item())
+    return kept, right
+
+
+def log_stability_of_fits(
+    split: Split, num_features: int, *, num_train: int, num_draws: int, flipped: float = 0.0
+) -> Estimate:
+    """Estimate the mean of log(P / radius), over draws of the features, of smallest fits of the first digits.
+
+    Where features and labels are equally many P has a heavy tail over draws: hence the logarithm.
+    """
+    fits = [digits_fit(split, num_features, num_train=num_train, flipped=flipped, seed=s) for s in range(num_draws)]
+    return Estimate.from_draws([stability_per_input(fit, split.test_x).mean().log().item() for fit in fits])
 
 
 def digits_fit(split: Split, num_features: int, *, num_train: int, flipped: float, seed: int) -> ReLUMLP:
     """Return the smallest random-feature fit of the first digits, a share of whose labels is flipped."""
     x, y = split.train_x[:num_train], split.train_y[:num_train]
     coins = torch.rand(len(split.train_x), generator=random_stream(seed, "flips"), dtype=torch.float64)[:num_train]
-    stream = random_stream(seed, f"{num_features} features in {x.shape[1]} dimensions")
-    directions = random_directions(num_features=num_features, input_dim=x.shape[1], generator=stream)
-    return minimum_norm_fit(directions, x, torch.where(coins < flipped, -y, y))
+    return minimum_norm_fit(_directions(num_features, x.shape[1], seed), x, torch.where(coins < flipped, -y, y))
 
 
-def kept_when_trained_against_it(split: Split, num_features: int, *, radius: float, seed: int) -> tuple[float, float]:
-    """Return the share of answers that survive an attack, and the accuracy, of random features trained against it.
-
-    Both on the test inputs; the attack is on the network itself, the training against its tangent plane.
-    """
-    stream = random_stream(seed, f"{num_features} features in {split.train_x.shape[1]} dimensions")
-    directions = random_directions(num_features=num_features, input_dim=split.train_x.shape[1], generator=stream)
-    fitted = adversarial_fit(directions, split.train_x, split.train_y, radius=radius, ridge=1e-6, num_steps=15)
-    kept = survives_attack(fitted, split.test_x, radius=radius).double().mean().item()
-    return kept, right_answers(fitted(split.test_x).detach(), split.test_y).item()
+def _directions(num_features: int, input_dim: int, seed: int) -> Float[Tensor, "features dim"]:
+    stream = random_stream(seed, f"{num_features} features in {input_dim} dimensions")
+    return random_directions(num_features=num_features, input_dim=input_dim, generator=stream)
