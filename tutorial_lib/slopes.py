@@ -39,7 +39,7 @@ def flip_distances(model: ReLUMLP, x: Float[Tensor, "batch dim"]) -> Float[Tenso
     Exact where f is linear on the way; elsewhere the true length is longer or shorter.
     """
     require_network(model, output_dim=1)
-    distances = model(x).detach().abs() / input_jacobians(model, x).squeeze(-2).norm(dim=-1)
+    distances: Tensor = model(x).detach().abs() / input_jacobians(model, x).squeeze(-2).norm(dim=-1)
     return distances.nan_to_num(nan=torch.inf, posinf=torch.inf)
 
 
@@ -112,4 +112,4 @@ def _wander(network: ReLUMLP, x: Tensor, num_rounds: int, generator: Generator) 
         around = places.repeat(_TRIED, 1)
         places = torch.cat([places, normalize(around + size * uniform_on_sphere(around, generator=generator))])
         size *= _SHRINK
-    return input_jacobians(network, places).squeeze(-2).norm(dim=1).max().item()
+    return float(input_jacobians(network, places).squeeze(-2).norm(dim=1).max())

@@ -82,8 +82,8 @@ def test_a_cell_of_the_file_computed_again_agrees():
 
 def test_a_weaker_attack_leaves_more_answers_and_the_network_still_answers():
     split = load(num_train=96, num_test=96)
-    strong, right = debate.survivors_of_attack(split, 96, radius=0.2, num_draws=2)
-    weak, _ = debate.survivors_of_attack(split, 96, radius=0.01, num_draws=2)
+    strong, _ = debate.survivors_of_attack(split, 96, radius=0.2, num_draws=2)
+    weak, right = debate.survivors_of_attack(split, 96, radius=0.01, num_draws=2)
     assert 0 < max(strong) < min(weak) <= 1
     assert len(right) == 2 and min(right) > 0.5
 

@@ -117,7 +117,7 @@ def slope_rows(
             **shared,  # type: ignore[arg-type]
             level=level,
             num_reached=len(found["average"]),
-            **{name: Estimate.from_draws(found[name].double().tolist()) for name in _MEASURED},
+            **{name: Estimate.from_draws(found[name].double().tolist()) for name in _MEASURED},  # type: ignore[arg-type]
         )
         for level, found in moments
     ]
@@ -159,8 +159,8 @@ def attacked_risks(num_features: int, *, radius: float, train_radius: float, num
         rule = uniform_on_sphere(torch.empty(1, 20, dtype=torch.float64), generator=draw)[0]
         x = torch.randn((1200, 20), generator=draw, dtype=torch.float64)
         y = x @ rule + 0.5 * torch.randn(1200, generator=draw, dtype=torch.float64)
-        settings = {"radius": train_radius, "ridge": 1e-6, "num_steps": 15 if train_radius > 0 else 2}
-        fitted = adversarial_fit(_directions(num_features, 20, seed), x[:200], y[:200], **settings)
+        directions, steps = _directions(num_features, 20, seed), 15 if train_radius > 0 else 2
+        fitted = adversarial_fit(directions, x[:200], y[:200], radius=train_radius, ridge=1e-6, num_steps=steps)
         risks.append(attacked_losses(fitted, x[200:], y[200:], radius=radius).mean().item())
     return risks
 
