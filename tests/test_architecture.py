@@ -70,6 +70,7 @@ LEVELS: list[dict[str, set[str]]] = [
         },
         "gradient_flow": {"arguments", "models", "progress", "training"},
         "random_features": {"arguments", "models", "perturbations", "stability", "tensors"},
+        "slopes": {"arguments", "models", "perturbations", "stability"},
         "phase_diagram": {
             "architecture",
             "arguments",
@@ -93,7 +94,13 @@ LEVELS: list[dict[str, set[str]]] = [
             *("progress", "randomness", "stability", "training"),
         },
     },
-    {"book.results": {"book.equal_loss", "book.experiments", "estimates"}},
+    {
+        "book.debate": {
+            *("architecture", "book.data", "book.experiments", "estimates", "gradient_flow", "initializations"),
+            *("models", "perturbations", "random_features", "randomness", "slopes", "stability", "training"),
+        },
+    },
+    {"book.results": {"book.debate", "book.equal_loss", "book.experiments", "estimates"}},
 ]
 MAY_IMPORT = {module: allowed for level in LEVELS for module, allowed in level.items()}
 WITHOUT_TORCH = [

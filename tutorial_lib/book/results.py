@@ -15,11 +15,12 @@ from math import isnan
 from pathlib import Path
 from typing import TypeVar
 
+from tutorial_lib.book.debate import SlopeRow
 from tutorial_lib.book.equal_loss import LevelRow
 from tutorial_lib.book.experiments import TrainedRow
 from tutorial_lib.estimates import Estimate
 
-Row = TypeVar("Row", TrainedRow, LevelRow)
+Row = TypeVar("Row", TrainedRow, LevelRow, SlopeRow)
 
 
 def _text(name: str) -> str:
@@ -36,7 +37,7 @@ def stored_settings(name: str) -> dict[str, object]:
     return dict(json.loads(_text(name).splitlines()[0].removeprefix("# ")))
 
 
-def row_as_columns(row: TrainedRow | LevelRow) -> dict[str, str | int | float]:
+def row_as_columns(row: TrainedRow | LevelRow | SlopeRow) -> dict[str, str | int | float]:
     """Return the numbers of a row by name: an estimate is its mean, its error, and with all others its networks."""
     columns: dict[str, str | int | float] = {"networks": 0}
     for name, value in vars(row).items():
@@ -74,6 +75,16 @@ def stored_levels(name: str) -> list[LevelRow]:
 def _levels(text: str) -> tuple[LevelRow, ...]:
     """Read a table once: a chapter asks for a hundred curves of it."""
     return tuple(_row(LevelRow, columns) for columns in csv.DictReader(text.splitlines()[1:]))
+
+
+def stored_slopes(*, scheme: str, depth: int, level: float) -> dict[int, SlopeRow]:
+    """Return by width how steep stored networks are at one level of the loss, or before training: ``level=inf``.
+
+    Widths of which fewer than half of the networks reached the level are left out.
+    """
+    rows = [_row(SlopeRow, columns) for columns in csv.DictReader(_text("slopes").splitlines()[1:])]
+    wanted = [row for row in rows if (row.scheme, row.depth, row.level) == (scheme, depth, level)]
+    return {row.width: row for row in wanted if 2 * row.num_reached >= row.num_networks}
 
 
 def rows_as_text(rows: Sequence[Mapping[str, str | int | float]], settings: Mapping[str, object]) -> str:
