@@ -24,6 +24,7 @@ LEVELS: list[dict[str, set[str]]] = [
         "progress": set(),
         "book.claims": set(),
         "book.verdicts": {"arguments"},
+        "book.digit_network": set(),
         "book.explorables": {"arguments"},
     },
     {

@@ -13,6 +13,7 @@ from playwright.sync_api import sync_playwright
 
 from tools.explorables import collapse
 from tutorial_lib.architecture import Architecture
+from tutorial_lib.book.digit_network import digit_network
 from tutorial_lib.book.experiments import exact_stability
 from tutorial_lib.book.explorables import STILLS, element, scripts_of
 from tutorial_lib.bounds import lazy_rate
@@ -442,3 +443,61 @@ def test_a_planted_fault_in_the_disc_is_seen(fault, open_page):
     assert found["truth"] != pytest.approx(right["truth"], rel=1e-6) or found["linear"] != pytest.approx(
         right["linear"]
     )
+
+
+# Fool the network.
+
+
+def test_the_logits_and_the_chosen_change_are_those_of_the_package(open_page):
+    tab = open_page("fool")
+    network = digit_network()
+    for digit in ("0", "7"):
+        tab.locator(f"companion-fool input[value='{digit}']").check(force=True)
+        slide(tab, "change of each pixel", 0.13)
+        found = numbers(tab, "fool")
+        plain, _, chosen = images = torch.tensor(found["variants"], dtype=torch.float64)
+        torch.testing.assert_close(network(images), torch.tensor(found["logits"]).double(), rtol=0, atol=1e-5)
+        leaf = plain.clone().requires_grad_()
+        logits = network(leaf.unsqueeze(0))
+        torch.nn.functional.cross_entropy(logits, logits.argmax(dim=1)).backward()
+        torch.testing.assert_close(chosen, (plain + 0.13 * leaf.grad.sign()).clamp(0, 1), rtol=0, atol=1e-12)
+        assert network(plain.unsqueeze(0)).argmax().item() == int(digit)
+
+
+def test_at_a_tenth_of_the_range_most_digits_are_misread_after_the_chosen_change_only(open_page):
+    tab = open_page("fool")
+    random, chosen = 0, 0
+    for digit in range(10):
+        tab.locator(f"companion-fool input[value='{digit}']").check(force=True)
+        answers = [int(np.argmax(logits)) for logits in numbers(tab, "fool")["logits"]]
+        random += answers[1] != digit
+        chosen += answers[2] != digit
+    assert random <= 1 and chosen >= 8
+
+
+def test_one_draws_by_pointer_and_erases_by_button(open_page):
+    tab = open_page("fool")
+    tab.get_by_role("button", name="draw your own").click()
+    assert sum(numbers(tab, "fool")["variants"][0]) == 0
+    box = tab.locator("companion-fool canvas.own").bounding_box()
+    tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + 0.15 * box["height"])
+    tab.mouse.down()
+    tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + 0.85 * box["height"], steps=8)
+    tab.mouse.up()
+    found = numbers(tab, "fool")
+    assert sum(found["variants"][0]) > 30
+    assert int(np.argmax(found["logits"][0])) == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        ("Math.max(0, sum)", "sum"),
+        ("value * scale", "value * scale * 1.01"),
+        ("k === answer ? 1 : 0", "k === 0 ? 1 : 0"),
+    ],
+)
+def test_a_planted_fault_in_the_reader_is_seen(fault, open_page):
+    found = numbers(open_page("fool", fault=fault), "fool")
+    right = numbers(open_page("fool"), "fool")
+    assert not np.allclose(found["logits"], right["logits"], rtol=0, atol=1e-5)

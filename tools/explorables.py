@@ -6,12 +6,18 @@ studies, and the still pictures that take their place on paper and where scripts
 
 import json
 import shutil
+from base64 import b64encode
 from io import BytesIO
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import torch
 from PIL import Image
 
 from tools.repository import ROOT
+from tutorial_lib.book.data import load_images
+from tutorial_lib.book.digit_network import FILE, digit_network_accuracy, predicted_digits
 from tutorial_lib.book.equal_loss import LevelRow
 from tutorial_lib.book.explorables import STILLS, scripts_of
 from tutorial_lib.book.results import stored_levels
@@ -37,7 +43,30 @@ def _collapse_row(row: LevelRow) -> list[float]:
     return [float(f"{number:.3g}") for number in numbers]
 
 
-DATA = {"collapse": collapse}
+def fool() -> dict[str, Any]:
+    """Return the network that reads digits and one image of each digit, from the rows that come with the package."""
+    with np.load(FILE) as stored:
+        network = {
+            "first": _packed(stored["first"]),
+            "last": _packed(stored["last"]),
+            "firstScale": float(stored["first_scale"]),
+            "lastScale": float(stored["last_scale"]),
+            "firstBias": stored["first_bias"].tolist(),
+            "lastBias": stored["last_bias"].tolist(),
+        }
+    split = load_images("mnist", num_train=1000, num_test=24)
+    images, classes = split.train_images, split.train_classes
+    right = predicted_digits(images) == classes
+    first = [int(torch.nonzero(right & (classes == digit))[0]) for digit in range(10)]
+    pictures = [_packed((images[place] * 255).round().to(torch.uint8).numpy()) for place in first]
+    return {"network": network, "images": pictures, "accuracy": digit_network_accuracy()}
+
+
+def _packed(values: npt.NDArray[Any]) -> str:
+    return b64encode(values.tobytes()).decode()
+
+
+DATA = {"collapse": collapse, "fool": fool}
 
 
 def script(name: str, data: Any) -> str:
