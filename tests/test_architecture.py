@@ -27,6 +27,7 @@ LEVELS: list[dict[str, set[str]]] = [
         "gaussians": {"arguments", "tensors"},
         "perturbations": {"arguments", "tensors"},
         "images.transformations": {"arguments", "tensors"},
+        "images.networks": {"arguments", "tensors"},
         "book.data": {"arguments"},
     },
     {"initializations": {"architecture", "arguments"}, "book.plotting": {"estimates"}},
@@ -86,7 +87,13 @@ LEVELS: list[dict[str, set[str]]] = [
             *("progress", "randomness", "stability", "training"),
         },
     },
-    {"book.results": {"book.equal_loss", "book.experiments", "estimates"}},
+    {
+        "book.own_networks": {
+            *("book.data", "images.attacks", "images.classifiers", "images.networks", "images.transformations"),
+            *("estimates", "perturbations", "randomness", "reports", "stability"),
+        },
+    },
+    {"book.results": {"book.equal_loss", "book.experiments", "book.own_networks", "estimates"}},
 ]
 MAY_IMPORT = {module: allowed for level in LEVELS for module, allowed in level.items()}
 WITHOUT_TORCH = [
