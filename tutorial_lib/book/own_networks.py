@@ -78,13 +78,13 @@ def share_attacked(
     *,
     num_steps: int = 20,
     pixel_range: tuple[float, float] = WHOLE_BALL,
-) -> float:
-    """Return the share of inputs whose answer an attack within the radius alters, right or wrong."""
+) -> Estimate:
+    """Return the share of inputs whose answer an attack within the radius alters, right or wrong; error over inputs."""
     with torch.no_grad():
         answers = network(x).argmax(dim=1)
     ends = attack(untargeted(network, answers), x, L2Ball(radius), num_steps=num_steps, pixel_range=pixel_range)
     with torch.no_grad():
-        return float((network(ends).argmax(dim=1) != answers).double().mean())
+        return Estimate.from_draws((network(ends).argmax(dim=1) != answers).double().tolist())
 
 
 def true_over_first_order(
@@ -124,7 +124,7 @@ def network_rows(kind: str, *, seed: int, num_epochs: int, radii: Sequence[float
             loss=loss,
             random=report.altered_by_random.mean,
             chosen=report.altered_by_chosen.mean,
-            attacked=share_attacked(single, single_x, radius),
-            attacked_in_range=share_attacked(single, single_x, radius, pixel_range=(0, 1)),
+            attacked=share_attacked(single, single_x, radius).mean,
+            attacked_in_range=share_attacked(single, single_x, radius, pixel_range=(0, 1)).mean,
             agreement=true_over_first_order(network, x, radius).mean,
         )
