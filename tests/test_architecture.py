@@ -35,6 +35,7 @@ LEVELS: list[dict[str, set[str]]] = [
         "gaussians": {"arguments", "tensors"},
         "perturbations": {"arguments", "tensors"},
         "images.transformations": {"arguments", "tensors"},
+        "images.networks": {"arguments", "tensors"},
         "book.data": {"arguments"},
     },
     {"initializations": {"architecture", "arguments"}, "book.plotting": {"estimates"}},
@@ -100,8 +101,12 @@ LEVELS: list[dict[str, set[str]]] = [
             *("architecture", "book.data", "book.experiments", "estimates", "gradient_flow", "initializations"),
             *("models", "perturbations", "random_features", "randomness", "slopes", "stability", "training"),
         },
+        "book.own_networks": {
+            *("book.data", "images.attacks", "images.classifiers", "images.networks", "images.transformations"),
+            *("estimates", "perturbations", "randomness", "reports", "stability"),
+        },
     },
-    {"book.results": {"book.debate", "book.equal_loss", "book.experiments", "estimates"}},
+    {"book.results": {"book.debate", "book.equal_loss", "book.experiments", "book.own_networks", "estimates"}},
 ]
 MAY_IMPORT = {module: allowed for level in LEVELS for module, allowed in level.items()}
 WITHOUT_TORCH = [

@@ -341,3 +341,13 @@ def test_inputs_made_in_inference_mode_are_measured(generator):
     with torch.inference_mode():
         made = x.clone()
     assert perturbation_stability(model, made) == perturbation_stability(model, x)
+
+
+def test_the_refusal_names_kinks_and_noise_on_the_inputs_helps():
+    pool = nn.Sequential(nn.MaxPool2d(4), nn.Flatten(), nn.Linear(4, 3)).double().eval()
+    pool[2].weight.data = torch.tensor([[1.0, 2, 3, 4], [0, 1, 1, 1], [-3, 1, 2, 1]], dtype=torch.float64)
+    flat = torch.zeros(8, 1, 8, 8, dtype=torch.float64)
+    with pytest.raises(ValueError, match="at a kink, such as a flat area under max pooling"):
+        perturbation_stability(pool, flat)
+    noise = 1e-3 * torch.rand(flat.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert perturbation_stability(pool, flat + noise).num_draws == 8

@@ -305,7 +305,7 @@ def test_the_report_reads_as_sentences():
     # Leads 2, 7, 5 and 1/2 over a slope of 3: within 1/2 of the border lies the last one only.
     assert "The worst changes of that size alter 25 ± 25 % of the answers: an estimate to first order" in text
     assert "The network gets all of the answers (n = 4) right." in text
-    assert "Measured on 4 inputs of 2 numbers, with 2 outputs, in " in text
+    assert "Measured on 4 inputs of 2 numbers, with 2 outputs; the mean" in text
     assert "the mean over directions is exact" in text
     assert f"by {0.5 * report.stability.mean:.3g} on average" in text
     without = str(classifier_report(model, x))

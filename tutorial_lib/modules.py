@@ -121,7 +121,8 @@ class DifferentiableModule:
         shown = f"{slopes.norm():.3g} instead of {quotients.norm():.3g}"
         raise ValueError(
             f"model must be differentiated rightly by torch, but a derivative differs from the finite difference "
-            f"({shown}): does its forward detach, leave torch, or replace a gradient?"
+            f"({shown}): does its forward detach, leave torch, or replace a gradient? Or is {self.name} at a kink, "
+            "such as a flat area under max pooling? Then a little noise on the inputs helps"
         )
 
     def jacobians(self, x: Float[Tensor, "batch ..."]) -> Float[Tensor, "outputs batch dim"]:

@@ -74,7 +74,7 @@ class StabilityReport:
         """Return the report in sentences."""
         inputs = f"{_count(self.num_inputs, 'input')} of {_count(self.dim, 'number')}"
         outputs = _count(self.output_dim, "output")
-        measured = f"Measured on {inputs}, with {outputs}, in {self.seconds:.1f} s; {self.method}."
+        measured = f"Measured on {inputs}, with {outputs}; {self.method}."
         scope = (
             "All lengths are Euclidean. All changes are first-order estimates, from how steep the network is at these "
             "inputs; for a large radius the true changes may differ."

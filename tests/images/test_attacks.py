@@ -221,8 +221,14 @@ def test_a_radius_must_be_positive(ball):
     [
         ({"images": torch.rand(2, 4, 4)}, r"^images .* \(batch, channels, height, width\) .* got \(2, 4, 4\)$"),
         ({"images": torch.rand(0, 1, 4, 4)}, r"^images .* got \(0, 1, 4, 4\)$"),
-        ({"images": torch.full((2, 1, 4, 4), 1.5)}, r"^images must be in \[0, 1\], got pixels from 1.5 to 1.5$"),
-        ({"images": torch.full((2, 1, 4, 4), -0.5)}, r"^images must be in \[0, 1\], got pixels from -0.5 to -0.5$"),
+        (
+            {"images": torch.full((2, 1, 4, 4), 1.5)},
+            r"^images must be in \[0, 1\], got pixels from 1.5 to 1.5: pixel_range allows more$",
+        ),
+        (
+            {"images": torch.full((2, 1, 4, 4), -0.5)},
+            r"^images must be in \[0, 1\], got pixels from -0.5 to -0.5: pixel_range allows more$",
+        ),
         ({"images": torch.full((2, 1, 4, 4), float("nan"))}, "^images must be finite, got nan or infinity$"),
         ({"within": Masked(LinfBall(1), HALF[:3])}, r"^mask must have shape \(4, 4\), got \(3, 4\)$"),
         ({"num_steps": 0}, "^num_steps must be an integer >= 1, got 0$"),
@@ -470,3 +476,28 @@ def test_what_is_no_transformation_no_class_and_no_score_is_named(as_a_reader): 
 
     with pytest.raises(ValueError, match="^model must give one row of scores per image, got tuple for 2 images$"):
         hit_rate(Pair().eval(), images, classes, Transformations(), **settings)
+
+
+def test_without_a_pixel_range_a_linear_score_falls_as_far_as_in_the_whole_ball():
+    # From a corner of the pixel range, along a gradient that points out of it.
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 2, bias=False)).double().eval()
+    model[1].weight.data = torch.stack([torch.ones(16), torch.zeros(16)]).double()
+    corner = torch.zeros(1, 1, 4, 4, dtype=torch.float64)
+    objective = untargeted(model, torch.tensor([0]))
+    free = attack(objective, corner, L2Ball(0.7), pixel_range=(-torch.inf, torch.inf))
+    torch.testing.assert_close(free, torch.full_like(corner, -0.7 / 4))
+    assert torch.equal(attack(objective, corner, L2Ball(0.7)), corner)
+    below = attack(objective, corner, L2Ball(0.7), pixel_range=(-0.1, 1))
+    torch.testing.assert_close(below, torch.full_like(corner, -0.1))
+
+
+@pytest.mark.parametrize("wrong", [(1, 0), (0, 0), (0, float("nan"))])
+def test_a_pixel_range_has_a_smaller_and_a_larger_end(wrong, as_a_reader):  # noqa: ARG001
+    with pytest.raises(ValueError, match="^pixel_range must be a smaller and a larger number"):
+        attack(lambda x: x.flatten(1).sum(dim=1), random_images(), L2Ball(0.7), pixel_range=wrong)
+
+
+@pytest.mark.parametrize("wrong", [None, 1.0, (0, 1, 2), ("a", 1)])
+def test_a_pixel_range_is_two_numbers(wrong, as_a_reader):  # noqa: ARG001
+    with pytest.raises(TypeError, match="^pixel_range must be two numbers"):
+        attack(lambda x: x.flatten(1).sum(dim=1), random_images(), L2Ball(0.7), pixel_range=wrong)

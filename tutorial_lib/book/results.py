@@ -18,9 +18,10 @@ from typing import TypeVar
 from tutorial_lib.book.debate import SlopeRow
 from tutorial_lib.book.equal_loss import LevelRow
 from tutorial_lib.book.experiments import TrainedRow
+from tutorial_lib.book.own_networks import NetworkRow
 from tutorial_lib.estimates import Estimate
 
-Row = TypeVar("Row", TrainedRow, LevelRow, SlopeRow)
+Row = TypeVar("Row", TrainedRow, LevelRow, SlopeRow, NetworkRow)
 
 
 def _text(name: str) -> str:
@@ -69,6 +70,11 @@ def stored_rows(name: str) -> list[TrainedRow]:
 def stored_levels(name: str) -> list[LevelRow]:
     """Return the rows of a stored study at equal loss, such as ``"flow_parity"``."""
     return list(_levels(_text(name)))
+
+
+def stored_networks(name: str = "own_networks") -> list[NetworkRow]:
+    """Return the rows of single networks, one for each stage and radius."""
+    return [_row(NetworkRow, columns) for columns in csv.DictReader(_text(name).splitlines()[1:])]
 
 
 @cache

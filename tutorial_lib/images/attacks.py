@@ -198,13 +198,15 @@ def attack(
     num_steps: int = 40,
     num_restarts: int = 0,
     generator: Generator | None = None,
+    pixel_range: tuple[float, float] = (0.0, 1.0),
 ) -> Images:
     """Return images near ``images`` at which the objective is large, by projected gradient ascent [MMSTV18].
 
     Starts: the image itself and ``num_restarts`` random points of the set, which need a ``generator``. A
-    step goes along the set's steepest direction and back into the set and the pixel range [0, 1]; its size
+    step goes along the set's steepest direction and back into the set and the ``pixel_range``; its size
     falls linearly from 5 radius / num_steps to 0. Of the image and the ends the one with the largest objective
     is returned, so that the result is never worse than the image (if the objective is random: as measured once).
+    ``pixel_range``: ``(-inf, inf)`` for images that are normalized, or for the whole ball.
     """
     require_at_least(1, num_steps=num_steps)
     require_at_least(0, num_restarts=num_restarts)
@@ -212,8 +214,10 @@ def attack(
     if not isinstance(within, LinfBall | L2Ball | Masked):
         raise TypeError(f"within must be an LinfBall, an L2Ball or Masked, got {within!r}")
     require_images(images=images)
-    if not bool(((images >= 0) & (images <= 1)).all()):
-        raise ValueError(f"images must be in [0, 1], got pixels from {images.min():g} to {images.max():g}")
+    least, most = _ends(pixel_range)
+    if not bool(((images >= least) & (images <= most)).all()):
+        found = f"pixels from {images.min():g} to {images.max():g}"
+        raise ValueError(f"images must be in [{least:g}, {most:g}], got {found}: pixel_range allows more")
     images = images.detach()
     starts = [torch.zeros_like(images)]
     if num_restarts > 0:
@@ -221,7 +225,7 @@ def attack(
         starts += [within.random(images, generator=stream) for _ in range(num_restarts)]
     best, largest = images, _values(objective, images)
     for start in starts:
-        end = _ascend(objective, images, within, start, num_steps)
+        end = _ascend(objective, images, within, start, num_steps, (least, most))
         values = _values(objective, end)
         better = values > largest
         best = torch.where(better.reshape(-1, 1, 1, 1), end, best)
@@ -238,19 +242,35 @@ def _values(objective: Objective, images: Tensor) -> Tensor:
     return values
 
 
+def _ends(pixel_range: tuple[float, float]) -> tuple[float, float]:
+    """Return the least and the largest value that a pixel may have."""
+    try:
+        least, most = (float(end) for end in pixel_range)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"pixel_range must be two numbers, got {pixel_range!r}") from error
+    if not least < most:
+        raise ValueError(f"pixel_range must be a smaller and a larger number, got {pixel_range!r}")
+    return least, most
+
+
 def _ascend(
-    objective: Objective, images: Tensor, within: LinfBall | L2Ball | Masked, start: Tensor, num_steps: int
+    objective: Objective,
+    images: Tensor,
+    within: LinfBall | L2Ball | Masked,
+    start: Tensor,
+    num_steps: int,
+    pixel_range: tuple[float, float],
 ) -> Tensor:
     """Return the last point of one ascent."""
-    # Pixels in [0, 1] lie between the image and any point outside: clipping keeps a point in the set.
-    points = (images + within.project(start)).clamp(0, 1)
+    # Pixels in the range lie between the image and any point outside: clipping keeps a point in the set.
+    points = (images + within.project(start)).clamp(*pixel_range)
     for step in range(num_steps):
         points = points.detach().requires_grad_()
         with torch.enable_grad():
             (gradients,) = torch.autograd.grad(objective(points).sum(), points)
         size = 5 * within.radius / num_steps * (1 - step / num_steps)
         moved = points.detach() - images + size * within.steepest(gradients)
-        points = (images + within.project(moved)).clamp(0, 1)
+        points = (images + within.project(moved)).clamp(*pixel_range)
     return points
 
 

@@ -1,0 +1,48 @@
+"""The networks of chapter 15: `python -m tools.own_networks` trains and measures them, and writes package data."""
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from platform import python_version
+
+import numpy
+import torch
+from tqdm import tqdm
+
+from tutorial_lib.book.own_networks import network_rows
+from tutorial_lib.book.results import rows_as_text
+from tutorial_lib.images.networks import NETWORKS
+
+FILE = Path(__file__).resolve().parent.parent / "tutorial_lib" / "book" / "stored" / "own_networks.csv"
+NUM_NETWORKS = 8
+# At the end of training at several radii, before and on the way at one.
+RADII_AFTER = {0: [0.5], 10: [0.5], 30: [0.25, 0.5, 1.0, 2.0]}
+
+
+def main() -> None:
+    """Train every network of every kind for each number of epochs; the file grows seed by seed."""
+    torch.set_num_threads(1)
+    start = time.perf_counter()
+    rows = []
+    for seed in tqdm(range(NUM_NETWORKS), desc="seeds"):
+        for kind in NETWORKS:
+            for epochs, radii in RADII_AFTER.items():
+                rows += map(asdict, network_rows(kind, seed=seed, num_epochs=epochs, radii=radii))
+        settings = {
+            "command": "python -m tools.own_networks",
+            "data": "MNIST, 768 images to train and 256 to measure, pixels in [0, 1]",
+            "num_networks": seed + 1,
+            "radii_after_epochs": RADII_AFTER,
+            "seconds": round(time.perf_counter() - start),
+            "threads": 1,
+            "versions": {
+                "numpy": numpy.__version__,
+                "python": python_version(),
+                "torch": torch.__version__.split("+")[0],
+            },
+        }
+        FILE.write_text(rows_as_text(rows, settings), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
