@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from tutorial_lib.estimates import Estimate, log_log_slopes, ratio_of_means
+from tutorial_lib.estimates import Estimate, log_log_slopes, pooled, ratio_of_means
 
 
 def test_mean_and_standard_error_worked_out_by_hand():
@@ -249,3 +249,29 @@ def test_one_number_is_no_list_of_draws():
 
 def test_zero_is_printed_without_a_power_of_ten():
     assert str(Estimate(0.0, 0.0, 3)) == "0.0000 ± 0.0000 (n = 3)"
+
+
+# Several estimates of one quantity.
+
+
+def test_pooled_estimates_are_that_of_all_draws_together():
+    draws = np.random.default_rng(0).normal(size=23)
+    parts = [Estimate.from_draws(part) for part in (draws[:4], draws[4:15], draws[15:])]
+    whole, together = Estimate.from_draws(draws), pooled(*parts)
+    assert together.num_draws == 23
+    np.testing.assert_allclose([together.mean, together.standard_error], [whole.mean, whole.standard_error], rtol=1e-12)
+    assert pooled(parts[0]).standard_error == pytest.approx(parts[0].standard_error, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        ((), ValueError, "^estimates must be one or more, got none$"),
+        ((Estimate(1.0, 0.1, 4), 2.0), TypeError, "^estimates must be of the kind Estimate, got 2.0$"),
+        ((Estimate(1.0, nan, 1),), ValueError, "^estimates must have two or more draws each, got 1 "),
+    ],
+)
+@pytest.mark.usefixtures("as_a_reader")
+def test_what_cannot_be_pooled_is_refused(wrong, error, message):
+    with pytest.raises(error, match=message):
+        pooled(*wrong)

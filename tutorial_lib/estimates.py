@@ -102,6 +102,25 @@ def _numbers(draws: Iterable[float]) -> npt.NDArray[np.float64]:
         raise TypeError(f"draws must be numbers, got {items[:3]!r}") from error
 
 
+def pooled(*estimates: Estimate) -> Estimate:
+    """Return mean and error of the draws of several estimates of one quantity taken together: exact, from their sums.
+
+    A difference between the estimates widens the error, as it would if all draws were known.
+    """
+    if not estimates:
+        raise ValueError("estimates must be one or more, got none")
+    for estimate in estimates:
+        if not isinstance(estimate, Estimate):
+            raise TypeError(f"estimates must be of the kind Estimate, got {estimate!r}")
+        if estimate.num_draws < 2 or not isfinite(estimate.standard_error):
+            raise ValueError(f"estimates must have two or more draws each, got {estimate}")
+    total = sum(estimate.num_draws for estimate in estimates)
+    mean = sum(estimate.num_draws * estimate.mean for estimate in estimates) / total
+    within = sum(e.num_draws * (e.num_draws - 1) * e.standard_error**2 for e in estimates)
+    between = sum(e.num_draws * (e.mean - mean) ** 2 for e in estimates)
+    return Estimate(mean, sqrt((within + between) / (total - 1) / total), total)
+
+
 def ratio_of_means(numerators: Iterable[float], denominators: Iterable[float]) -> Estimate:
     """Return the mean of the numerators over the mean of the denominators, two numbers of each draw.
 
