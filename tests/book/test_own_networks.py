@@ -87,4 +87,6 @@ def test_rows_come_back_as_they_were_written(tmp_path, monkeypatch):
     monkeypatch.setattr("tutorial_lib.book.results.files", lambda _package: tmp_path)
     (tmp_path / "stored" / "mine.csv").write_text(rows_as_text(list(map(asdict, rows)), {}), encoding="utf-8")
     for old, new in zip(rows, stored_networks("mine"), strict=True):
-        assert asdict(new) == pytest.approx(asdict(old), rel=1e-5)
+        assert new.kind == old.kind
+        numbers = asdict(old) | {"kind": 0}
+        assert asdict(new) | {"kind": 0} == pytest.approx(numbers, rel=1e-5)

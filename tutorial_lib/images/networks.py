@@ -20,7 +20,7 @@ def _mlp() -> nn.Module:
 
 
 def _cnn() -> nn.Module:
-    """Two convolutions with stride 2: max pooling would put the black background of a digit at a kink."""
+    """Two convolutions with stride 2: max pooling would put the empty background of a digit at a kink."""
     return nn.Sequential(
         nn.Conv2d(1, 8, 4, stride=2, padding=1),
         nn.ReLU(),
@@ -61,8 +61,13 @@ class _Transformer(nn.Module):
         super().__init__()
         self.patches = nn.Linear(49, features)
         self.places = nn.Parameter(0.1 * torch.randn(16, features))
-        settings = {"dropout": 0.0, "activation": "gelu", "batch_first": True, "norm_first": True}
-        self.layers = nn.ModuleList(nn.TransformerEncoderLayer(features, 4, 2 * features, **settings) for _ in range(2))
+        layers = (
+            nn.TransformerEncoderLayer(
+                features, 4, 2 * features, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+            )
+            for _ in range(2)
+        )
+        self.layers = nn.ModuleList(layers)
         self.head = nn.Linear(features, 10)
 
     def forward(self, x: Grey) -> Logits:
