@@ -1,4 +1,4 @@
-"""Training at equal steps or to one loss by large steps: `python -m tools.sweeps NAME ...` writes package data."""
+"""Training by large steps, compared at equal numbers of them: `python -m tools.sweeps NAME ...` writes package data."""
 
 import sys
 import time
@@ -29,7 +29,6 @@ class Sweep:
     num_networks: dict[int, int]  # largest width: number of networks up to it
     task: str = "parity"
     num_train: int = 256
-    target_loss: float | None = None
     loss: str = "half square"
     factor: float = 0.5
     batch_size: int | None = None
@@ -41,7 +40,6 @@ MANY = {32: 32, 64: 16, 512: 8}
 SWEEPS = {
     # One run of 300 steps holds the early and the middle budget as well.
     "budgets": Sweep((4, 8, 16, 32, 64, 128, 256, 512), (2, 4, 6, 8), (30, 100, 300), MANY),
-    "equal_fit": Sweep((8, 16, 32, 64, 256), (2, 4, 6), (3000,), {512: 8}, target_loss=0.05),
 }
 LOSSES = {"half square": HALF_SQUARE, "cross entropy": CROSS_ENTROPY}
 DATA = {"digits": "scikit-learn digits", "mnist": "MNIST"}
@@ -60,7 +58,6 @@ def run(sweep: Sweep) -> list[TrainedRow]:
             depth=depth,
             num_networks=next(count for largest, count in sweep.num_networks.items() if width <= largest),
             record_at=sweep.record_at,
-            target_loss=sweep.target_loss,
             loss=LOSSES[sweep.loss],
             factor=sweep.factor,
             batch_size=sweep.batch_size,

@@ -154,8 +154,7 @@ def test_a_file_says_what_made_it_and_that_is_the_sweep_of_this_name(name):
 @pytest.mark.parametrize("name", STORED)
 def test_a_file_holds_every_cell_once_with_enough_networks(name):
     sweep, rows = SWEEPS[name], stored_rows(name)
-    steps = 1 if sweep.target_loss is not None else len(sweep.record_at)
-    assert len(rows) == 3 * len(sweep.widths) * len(sweep.depths) * steps
+    assert len(rows) == 3 * len(sweep.widths) * len(sweep.depths) * len(sweep.record_at)
     assert len({(row.scheme, row.width, row.depth, row.num_steps) for row in rows}) == len(rows)
     assert all(row.stability.num_draws >= 8 for row in rows)
 
@@ -174,7 +173,6 @@ def test_a_cell_of_each_file_computed_again_agrees(name):
         depth=depth,
         num_networks=count,
         record_at=sweep.record_at[:1],
-        target_loss=sweep.target_loss,
         loss=LOSSES[sweep.loss],
         factor=sweep.factor,
         batch_size=sweep.batch_size,
@@ -183,8 +181,7 @@ def test_a_cell_of_each_file_computed_again_agrees(name):
     (stored,) = [
         row
         for row in stored_rows(name)
-        if (row.scheme, row.width, row.depth) == ("he", width, depth)
-        and (sweep.target_loss is not None or row.num_steps == sweep.record_at[0])
+        if (row.scheme, row.width, row.depth, row.num_steps) == ("he", width, depth, sweep.record_at[0])
     ]
     assert again.num_reached == stored.num_reached and again.num_dead == stored.num_dead
     for quantity in ("stability", "loss", "accuracy", "lazy_ratio"):
