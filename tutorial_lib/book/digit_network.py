@@ -36,4 +36,5 @@ def digit_network_accuracy() -> float:
 def predicted_digits(images: Tensor) -> Tensor:
     """Return the digit that the network sees in each image."""
     with torch.no_grad():
-        return digit_network()(images.double()).argmax(dim=1)
+        logits: Tensor = digit_network()(images.double())
+    return logits.argmax(dim=1)

@@ -17,8 +17,8 @@ from tutorial_lib.arguments import require_member
 # What the still picture of each shows, in words.
 STILLS = {
     "fool": (
-        "A handwritten digit three times: as it is, with a random change of each pixel, and with a chosen change of the "
-        "same size; the network misreads the last one only."
+        "A handwritten digit three times: as it is, with a random change of each pixel, and with a chosen change of "
+        "the same size; the network misreads the last one only."
     ),
     "collapse": (
         "The reaction to a nudge of He networks of depth 4 and widths 16 to 512, against the training steps: "
