@@ -17,9 +17,10 @@ from typing import TypeVar
 
 from tutorial_lib.book.equal_loss import LevelRow
 from tutorial_lib.book.experiments import TrainedRow
+from tutorial_lib.book.silent_start import SilentRow
 from tutorial_lib.estimates import Estimate
 
-Row = TypeVar("Row", TrainedRow, LevelRow)
+Row = TypeVar("Row", TrainedRow, LevelRow, SilentRow)
 
 
 def _text(name: str) -> str:
@@ -36,7 +37,7 @@ def stored_settings(name: str) -> dict[str, object]:
     return dict(json.loads(_text(name).splitlines()[0].removeprefix("# ")))
 
 
-def row_as_columns(row: TrainedRow | LevelRow) -> dict[str, str | int | float]:
+def row_as_columns(row: TrainedRow | LevelRow | SilentRow) -> dict[str, str | int | float]:
     """Return the numbers of a row by name: an estimate is its mean, its error, and with all others its networks."""
     columns: dict[str, str | int | float] = {"networks": 0}
     for name, value in vars(row).items():
@@ -68,6 +69,19 @@ def stored_rows(name: str) -> list[TrainedRow]:
 def stored_levels(name: str) -> list[LevelRow]:
     """Return the rows of a stored study at equal loss, such as ``"flow_parity"``."""
     return list(_levels(_text(name)))
+
+
+def stored_silent(name: str) -> dict[tuple[float, int], list[SilentRow]]:
+    """Return the rows of a study such as ``"silent"``, from the highest loss to the lowest, by exponent and width.
+
+    Levels that no network reached are left out.
+    """
+    curves: dict[tuple[float, int], list[SilentRow]] = {}
+    for columns in csv.DictReader(_text(name).splitlines()[1:]):
+        row = _row(SilentRow, columns)
+        if row.num_reached > 0:
+            curves.setdefault((row.exponent, row.width), []).append(row)
+    return {key: sorted(curves[key], key=lambda row: -row.level) for key in sorted(curves)}
 
 
 @cache

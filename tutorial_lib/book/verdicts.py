@@ -12,7 +12,7 @@ from importlib.resources import files
 
 from tutorial_lib.arguments import require_member
 
-VERDICTS = ("holds", "holds under a condition", "not reproduced", "cannot hold as printed")
+VERDICTS = ("holds", "holds under a condition", "not seen", "not reproduced", "cannot hold as printed")
 WHOSE = {"talk": "", "cited": "cited work", "reading": "our reading", "book": "this book's"}
 # Where the metadata of an output holds the data behind its table. (A type of its own beside the HTML would
 # make the build of the book warn.)
