@@ -84,8 +84,12 @@ LEVELS: list[dict[str, set[str]]] = [
             *("arguments", "book.data", "book.experiments", "estimates", "gradient_flow", "laziness", "models"),
             *("progress", "randomness", "stability", "training"),
         },
+        "book.silent_start": {
+            *("arguments", "book.data", "book.experiments", "estimates", "gradient_flow", "laziness", "models"),
+            *("phase_diagram", "randomness", "stability", "training"),
+        },
     },
-    {"book.results": {"book.equal_loss", "book.experiments", "estimates"}},
+    {"book.results": {"book.equal_loss", "book.experiments", "book.silent_start", "estimates"}},
 ]
 MAY_IMPORT = {module: allowed for level in LEVELS for module, allowed in level.items()}
 WITHOUT_TORCH = [

@@ -12,7 +12,7 @@ TEXT = {"claim": "a < b", "slides": "7", "about": "during training", "because": 
 
 
 def test_a_fifth_verdict_is_refused():
-    with pytest.raises(ValueError, match="^verdict must be one of .*not reproduced, got 'mostly holds'$"):
+    with pytest.raises(ValueError, match="^verdict must be one of .*not seen, got 'mostly holds'$"):
         Verdict(**TEXT, verdict="mostly holds")
 
 
