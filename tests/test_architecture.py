@@ -95,6 +95,10 @@ LEVELS: list[dict[str, set[str]]] = [
             *("arguments", "book.data", "book.experiments", "estimates", "gradient_flow", "laziness", "models"),
             *("progress", "randomness", "stability", "training"),
         },
+        "book.silent_start": {
+            *("arguments", "book.data", "book.experiments", "estimates", "gradient_flow", "laziness", "models"),
+            *("phase_diagram", "randomness", "stability", "training"),
+        },
     },
     {
         "book.debate": {
@@ -106,7 +110,16 @@ LEVELS: list[dict[str, set[str]]] = [
             *("estimates", "perturbations", "randomness", "reports", "stability"),
         },
     },
-    {"book.results": {"book.debate", "book.equal_loss", "book.experiments", "book.own_networks", "estimates"}},
+    {
+        "book.results": {
+            "book.debate",
+            "book.equal_loss",
+            "book.experiments",
+            "book.own_networks",
+            "book.silent_start",
+            "estimates",
+        }
+    },
 ]
 MAY_IMPORT = {module: allowed for level in LEVELS for module, allowed in level.items()}
 WITHOUT_TORCH = [

@@ -335,6 +335,7 @@ CALLS: dict[str, Callable[[], tuple[Callable[..., object], dict[str, object]]]] 
         phase_diagram.occupied_orientations,
         {"orientations": normal(4), "amplitudes": normal(4).abs(), "num_bins": 6},
     ),
+    "occupied_directions": lambda: (phase_diagram.occupied_directions, {"model": network(TWO)}),
     "random_directions": lambda: (
         random_features.random_directions,
         {"num_features": 4, "input_dim": 3, "generator": stream()},

@@ -12,6 +12,7 @@ from tutorial_lib.models import ReLUMLP
 from tutorial_lib.phase_diagram import (
     exponents,
     networks_at,
+    occupied_directions,
     occupied_orientations,
     orientations_and_amplitudes,
     regime,
@@ -162,6 +163,40 @@ def test_occupied_orientations_worked_out_by_hand():
     assert isclose(occupied_orientations(centres, 7 * shares, num_bins=8), exp(1.5 * log(2)))
     # Neurons of one bin count as one.
     assert isclose(occupied_orientations(torch.tensor([0.1, 0.11, 0.12]), torch.ones(3), num_bins=8), 1, rel_tol=1e-6)
+
+
+def neurons(inner, outer):
+    return ReLUMLP.from_weights([torch.tensor(weight, dtype=torch.float64) for weight in (inner, outer)])
+
+
+def test_occupied_directions_worked_out_by_hand():
+    # One line, both ways and of any size; a neuron of length 0 counts for nothing.
+    line = neurons([[3.0, 4.0, 0.0], [-0.3, -0.4, 0.0], [0.0, 0.0, 0.0]], [[2.0, -1.0, 5.0]])
+    assert isclose(occupied_directions(line).item(), 1, rel_tol=1e-12)
+    # Sizes 2 * 1 and 1 * 2 along two axes.
+    assert isclose(occupied_directions(neurons([[2.0, 0, 0], [0, 1, 0]], [[1.0, -2.0]])).item(), 2, rel_tol=1e-12)
+    # Sizes 3 and 1 along two axes: shares 3/4 and 1/4.
+    uneven = occupied_directions(neurons([[3.0, 0, 0], [0, 1, 0]], [[1.0, 1.0]])).item()
+    assert isclose(uneven, exp(-0.75 * log(0.75) - 0.25 * log(0.25)), rel_tol=1e-12)
+    # Equal sizes at 60 degrees: the eigenvalues are (1 +- cos 60) / 2.
+    slanted = occupied_directions(neurons([[1.0, 0, 0], [0.5, 0.75**0.5, 0]], [[1.0, 1.0]])).item()
+    assert isclose(slanted, exp(-0.75 * log(0.75) - 0.25 * log(0.25)), rel_tol=1e-12)
+
+
+def test_occupied_directions_of_many_random_neurons_are_all_and_of_each_network_its_own(generator):
+    shape = Architecture(input_dim=5, width=4000, depth=2, output_dim=2)
+    networks = ReLUMLP(LayerStds(1e-9, 0.0, 1e-9), shape, num_networks=2, generator=generator)
+    counts = occupied_directions(networks)
+    assert counts.shape == (2,)
+    assert ((counts > 4.98) & (counts <= 5 + 1e-9)).all()
+    single = ReLUMLP.from_weights([weight[1] for weight in networks.weights])
+    assert isclose(occupied_directions(single).item(), counts[1].item(), rel_tol=1e-12)
+    assert isclose(occupied_directions(networks.float())[0].item(), counts[0].item(), rel_tol=1e-5)
+
+
+def test_a_network_without_neurons_occupies_nothing():
+    with pytest.raises(ValueError, match="^model must have a neuron that is not 0 in each network, got none$"):
+        occupied_directions(neurons([[1.0, 2.0], [0.0, 0.0]], [[0.0, 3.0]]))
 
 
 def test_the_whole_circle_has_bins():

@@ -28,13 +28,16 @@ from joblib.externals.loky import get_reusable_executor
 from tqdm import tqdm
 
 from tutorial_lib.book.data import Split, load
-from tutorial_lib.book.equal_loss import flow_rows, optimizer_rows
+from tutorial_lib.book.equal_loss import LevelRow, flow_rows, optimizer_rows
 from tutorial_lib.book.results import row_as_columns, rows_as_text
+from tutorial_lib.book.silent_start import SilentRow, silent_rows
 from tutorial_lib.training import CROSS_ENTROPY, HALF_SQUARE
 
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / ".studies"
 STORED = ROOT / "tutorial_lib" / "book" / "stored"
+# A scheme "m^-0.75": two layers, all weights of size width^-0.75.
+POWER = "m^-"
 LOSSES = {"half square": HALF_SQUARE, "cross entropy": CROSS_ENTROPY}
 
 
@@ -101,6 +104,8 @@ PARITY_LEVELS = (0.45, 0.4, 0.35, 0.3, 0.25, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03, 0
 TEN_LEVELS = (2.0, 1.5, 1.0, 0.7, 0.5, 0.3, 0.2, 0.1, 0.05)
 TEN = {"levels": TEN_LEVELS, "task": "ten", "num_train": 512, "loss": "cross entropy"}
 MANY, EIGHT, FEW = {64: 16, 128: 12, 256: 8, 1024: 4}, {1024: 8}, {64: 8, 256: 4, 1024: 2}
+# Silent starts: at the border, beyond it, and in the range of the talk's example.
+SILENT, EIGHT_WIDE, FEW_LEVELS = (f"{POWER}0.5", f"{POWER}1", f"{POWER}1.75"), {64: 16, 1024: 8}, (0.2, 0.1, 0.07, 0.05)
 STUDIES = {
     "flow_parity": Study(FOUR, (2, 4, 6, 8), (8, 16, 32, 64, 128, 256, 512), MANY, common={"levels": PARITY_LEVELS}),
     "flow_parity_half_tolerance": Study(
@@ -117,6 +122,17 @@ STUDIES = {
         FEW,
         ("half the stable step", "a twentieth of it", "batches of 32", "batches of 8", "Adam"),
         {"levels": (0.3, 0.2, 0.1, 0.05), "max_epochs": 1000},
+    ),
+    "silent": Study(
+        tuple(f"{POWER}{exponent}" for exponent in (0.5, 0.75, 1, 1.75)),
+        (2,),
+        (16, 64, 256, 1024),
+        EIGHT_WIDE,
+        common={"levels": (0.45, 0.4, 0.3, 0.25, 0.2, 0.15, 0.1, 0.07, 0.05)},
+    ),
+    "silent_mnist": Study(SILENT, (2,), (16, 256), EIGHT_WIDE, common={"levels": FEW_LEVELS, "source": "mnist"}),
+    "silent_few": Study(
+        SILENT, (2,), (16, 256), EIGHT_WIDE, common={"levels": (*FEW_LEVELS, 0.03, 0.02, 0.01), "num_train": 64}
     ),
     "flow_ten": Study(THREE, (2, 4, 6), (16, 32, 64, 128, 256), EIGHT, common=TEN),
     "flow_ten_mnist": Study(THREE, (2, 4, 6), (16, 64, 256), FEW, common=TEN | {"source": "mnist"}),
@@ -139,8 +155,14 @@ def run(cell: Cell) -> dict[str, Any]:
     split = Split(*(values.float() for values in double))
     sizes = {"width": cell.width, "depth": cell.depth, "num_networks": cell.num_networks}
     common: dict[str, Any] = {**sizes, "levels": cell.levels, "loss": LOSSES[cell.loss], "seed": cell.seed}
-    if cell.method == "flow":
-        rows = flow_rows(cell.scheme, split, tolerance=cell.tolerance, max_steps=cell.max_steps, **common)
+    solver: dict[str, Any] = {"tolerance": cell.tolerance, "max_steps": cell.max_steps}
+    rows: list[LevelRow] | list[SilentRow]
+    if cell.scheme.startswith(POWER):
+        exponent = float(cell.scheme.removeprefix(POWER))
+        del common["depth"], common["loss"]
+        rows = silent_rows(exponent, split, **solver, **common)
+    elif cell.method == "flow":
+        rows = flow_rows(cell.scheme, split, **solver, **common)
     else:
         ends = {"epochs": cell.epochs, "max_epochs": cell.max_epochs}
         rows = optimizer_rows(cell.scheme, split, method=cell.method, **ends, **common)
@@ -230,7 +252,8 @@ def publish(name: str, cells: list[Cell], folder: Path, stored: Path) -> bool:
 
 
 def _place(row: dict[str, Any]) -> tuple[Any, ...]:
-    return (row["scheme"], row["method"], row["depth"], row["width"], row["epoch"], -row["level"])
+    known = [row[name] for name in ("scheme", "exponent", "method", "depth", "width", "epoch") if name in row]
+    return (*known, -row["level"])
 
 
 def main(

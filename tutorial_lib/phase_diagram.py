@@ -155,3 +155,28 @@ def occupied_orientations(
     bins = ((orientations / (2 * torch.pi) + 0.5) * num_bins).long().clamp(0, num_bins - 1)
     shares = torch.zeros(num_bins, dtype=amplitudes.dtype).index_add_(0, bins, amplitudes)
     return float(torch.special.entr(shares / shares.sum()).sum().exp())
+
+
+def occupied_directions(model: ReLUMLP) -> Float[Tensor, "*networks"]:
+    r"""Return the effective number of directions that the neurons of each network share, in any input dimension.
+
+    .. math:: \exp\Bigl(-\sum_j\lambda_j\log\lambda_j\Bigr),\qquad
+        \sum_k p_k\,u_k u_k^\top=\sum_j\lambda_j\,e_j e_j^\top
+
+    with u_k = w_k / ||w_k|| and p_k the neuron's share of the size sum_k ||a_k|| ||w_k||. It is 1 if all neurons lie
+    on one line through the origin, j if they share j orthogonal lines equally, and at most the input dimension.
+    """
+    require_network(model, depth=2)
+    # In float64: lengths are squared, and before training they can be tiny.
+    inner, outer = (weight.detach().double() for weight in model.weights)
+    require_finite(**{"the first weights": inner, "the last weights": outer})
+    lengths = inner.norm(dim=-1)
+    amplitudes = lengths * outer.norm(dim=-2)
+    size = amplitudes.sum(dim=-1, keepdim=True)
+    if not bool((size > 0).all()):
+        raise ValueError("model must have a neuron that is not 0 in each network, got none")
+    shares = (amplitudes / size / lengths.square()).nan_to_num(nan=0.0).sqrt()
+    scaled = shares.unsqueeze(-1) * inner
+    eigenvalues = torch.linalg.eigvalsh(scaled.mT @ scaled)
+    numbers: Tensor = torch.special.entr(eigenvalues.clamp(min=0)).sum(dim=-1).exp()
+    return numbers

@@ -20,12 +20,18 @@ from tutorial_lib.book.results import (
     stored_levels,
     stored_rows,
     stored_settings,
+    stored_silent,
 )
+from tutorial_lib.book.silent_start import SilentRow
 from tutorial_lib.estimates import Estimate
 
 STORED = sorted(name for name in SWEEPS if (FOLDER / f"{name}.csv").exists())
+# The studies of silent starts have rows of their own.
 STORED_STUDIES = sorted(name for name in STUDIES if (FOLDER / f"{name}.csv").exists())
+OF_LEVELS = [name for name in STORED_STUDIES if not name.startswith("silent")]
+OF_SILENT_STARTS = [name for name in STORED_STUDIES if name.startswith("silent")]
 ESTIMATES = ("time", "steps", "loss", "stability", "over_lead", "accuracy", "lazy_ratio")
+SILENT = ("time", "stability", "accuracy", "lazy_ratio", "directions", "size")
 NOTHING = Estimate(nan, nan, 0)
 ROW = TrainedRow(
     scheme="he",
@@ -125,6 +131,28 @@ def test_rows_at_a_level_are_those_that_at_least_half_of_the_networks_reached(fo
     assert rows_at_level("mine", 0.3, scheme="mup") == []
 
 
+def test_silent_rows_come_back_as_they_were_written_by_exponent_and_width(folder):
+    row = SilentRow(
+        exponent=0.75,
+        width=16,
+        level=0.1,
+        num_networks=8,
+        num_reached=5,
+        time=Estimate(40.5, 2.25, 5),
+        stability=Estimate(0.25, 0.125, 5),
+        accuracy=Estimate(0.75, 0.03125, 5),
+        lazy_ratio=Estimate(3.5, 0.25, 5),
+        directions=Estimate(2.5, 0.5, 5),
+        size=Estimate(12.5, 0.75, 5),
+    )
+    rows = [row, replace(row, level=0.2), replace(row, width=8), replace(row, exponent=0.5)]
+    nobody = replace(row, level=0.05, num_reached=0, **{name: NOTHING for name in vars(row) if name in SILENT})
+    text = rows_as_text([row_as_columns(one) for one in [*rows, nobody]], {})
+    (folder / "mine.csv").write_text(text, encoding="utf-8")
+    assert list(stored_silent("mine")) == [(0.5, 16), (0.75, 8), (0.75, 16)]
+    assert stored_silent("mine")[0.75, 16] == [rows[1], row]
+
+
 def test_numbers_are_rounded_to_six_digits(folder):
     row = replace(ROW, stability=Estimate(0.123456789, 0.00123456789, 16))
     (folder / "mine.csv").write_text(rows_as_text([row_as_columns(row)], {}), encoding="utf-8")
@@ -208,7 +236,7 @@ def test_a_study_s_file_says_what_made_it_and_that_is_the_study_of_this_name(nam
     assert not {"scheme", "width", "depth", "method", "num_networks"} & (settings.keys() - shared.keys())
 
 
-@pytest.mark.parametrize("name", STORED_STUDIES)
+@pytest.mark.parametrize("name", OF_LEVELS)
 def test_a_study_s_file_holds_every_cell_once_with_all_its_networks(name):
     wanted = [
         (cell.scheme, cell.method, cell.depth, cell.width, cell.num_networks, *moment)
@@ -228,9 +256,7 @@ def test_a_study_s_file_holds_every_cell_once_with_all_its_networks(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "method"), [(name, method) for name in STORED_STUDIES for method in STUDIES[name].methods]
-)
+@pytest.mark.parametrize(("name", "method"), [(name, method) for name in OF_LEVELS for method in STUDIES[name].methods])
 def test_the_beginning_of_a_cell_of_each_study_computed_again_agrees(name, method):
     study = STUDIES[name]
     # Two layers: with more, small networks amplify what another processor rounds differently.
@@ -251,3 +277,29 @@ def test_the_beginning_of_a_cell_of_each_study_computed_again_agrees(name, metho
         for quantity in ESTIMATES:
             # In float32; the same in float64 differs by 0.0006 at most.
             assert new[quantity] == pytest.approx(old[quantity], rel=0.003, nan_ok=True), quantity
+
+
+@pytest.mark.parametrize("name", OF_SILENT_STARTS)
+def test_a_study_of_silent_starts_holds_every_cell_once_and_all_its_networks_arrived(name):
+    curves = stored_silent(name)
+    found = [
+        (f"m^-{exponent:g}", width, row.num_networks, row.level)
+        for (exponent, width), rows in curves.items()
+        for row in rows
+    ]
+    wanted = [(c.scheme, c.width, c.num_networks, level) for c in STUDIES[name].cells() for level in c.levels]
+    assert sorted(found) == sorted(wanted)
+    assert all(row.num_reached == row.num_networks for rows in curves.values() for row in rows)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("exponent", [0.75, 1.0])
+def test_the_beginning_of_a_cell_of_silent_starts_computed_again_agrees(exponent):
+    (cell,) = [c for c in STUDIES["silent"].cells() if (c.scheme, c.width) == (f"m^-{exponent:g}", 64)]
+    for new, row in zip(
+        run(replace(cell, levels=cell.levels[:5]))["rows"], stored_silent("silent")[exponent, 64], strict=False
+    ):
+        old = row_as_columns(row)
+        assert (new["level"], new["networks"]) == (old["level"], old["networks"])
+        for quantity in SILENT:
+            assert new[quantity] == pytest.approx(old[quantity], rel=0.003), quantity

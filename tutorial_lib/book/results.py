@@ -19,9 +19,10 @@ from tutorial_lib.book.debate import SlopeRow
 from tutorial_lib.book.equal_loss import LevelRow
 from tutorial_lib.book.experiments import TrainedRow
 from tutorial_lib.book.own_networks import NetworkRow
+from tutorial_lib.book.silent_start import SilentRow
 from tutorial_lib.estimates import Estimate
 
-Row = TypeVar("Row", TrainedRow, LevelRow, SlopeRow, NetworkRow)
+Row = TypeVar("Row", TrainedRow, LevelRow, SlopeRow, NetworkRow, SilentRow)
 
 
 def _text(name: str) -> str:
@@ -38,7 +39,7 @@ def stored_settings(name: str) -> dict[str, object]:
     return dict(json.loads(_text(name).splitlines()[0].removeprefix("# ")))
 
 
-def row_as_columns(row: TrainedRow | LevelRow | SlopeRow) -> dict[str, str | int | float]:
+def row_as_columns(row: TrainedRow | LevelRow | SlopeRow | SilentRow) -> dict[str, str | int | float]:
     """Return the numbers of a row by name: an estimate is its mean, its error, and with all others its networks."""
     columns: dict[str, str | int | float] = {"networks": 0}
     for name, value in vars(row).items():
@@ -75,6 +76,19 @@ def stored_levels(name: str) -> list[LevelRow]:
 def stored_networks(name: str = "own_networks") -> list[NetworkRow]:
     """Return the rows of single networks, one for each stage and radius."""
     return [_row(NetworkRow, columns) for columns in csv.DictReader(_text(name).splitlines()[1:])]
+
+
+def stored_silent(name: str) -> dict[tuple[float, int], list[SilentRow]]:
+    """Return the rows of a study such as ``"silent"``, from the highest loss to the lowest, by exponent and width.
+
+    Levels that no network reached are left out.
+    """
+    curves: dict[tuple[float, int], list[SilentRow]] = {}
+    for columns in csv.DictReader(_text(name).splitlines()[1:]):
+        row = _row(SilentRow, columns)
+        if row.num_reached > 0:
+            curves.setdefault((row.exponent, row.width), []).append(row)
+    return {key: sorted(curves[key], key=lambda row: -row.level) for key in sorted(curves)}
 
 
 @cache
