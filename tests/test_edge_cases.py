@@ -375,6 +375,7 @@ CALLS: dict[str, Callable[[], tuple[Callable[..., object], dict[str, object]]]] 
             "within": attacks.LinfBall(0.1),
             "num_steps": 2,
             "num_restarts": 1,
+            "pixel_range": (0.0, 1.0),
             "generator": stream(),
         },
     ),  # fmt: skip
