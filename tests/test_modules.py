@@ -76,10 +76,10 @@ REFUSED = {
     "a tuple": (lambda: Function(lambda x: (x, x)), "model must return one tensor, got tuple"),
     "complex numbers": (lambda: Function(lambda x: x + 1j), "model must return real .* got torch.complex128"),
     "class numbers": (lambda: Function(lambda x: x.argmax(dim=1)), "model must return real .* got torch.int64"),
-    "a detached part": (lambda: Function(lambda x: x.detach() * 3 + 0.1 * x), "a derivative differs from the finite"),
+    "a detached part": (lambda: Function(lambda x: x.detach() * 3 + 0.1 * x), "but a finite difference differs by"),
     "numbers by numpy": (
         lambda: Function(lambda x: torch.from_numpy(3 * x.detach().numpy())),
-        "a derivative differs from the finite",
+        "but a finite difference differs by",
     ),
     "batch statistics": (
         lambda: nn.BatchNorm1d(5, track_running_stats=False, dtype=torch.float64).eval(),
@@ -347,7 +347,67 @@ def test_the_refusal_names_kinks_and_noise_on_the_inputs_helps():
     pool = nn.Sequential(nn.MaxPool2d(4), nn.Flatten(), nn.Linear(4, 3)).double().eval()
     pool[2].weight.data = torch.tensor([[1.0, 2, 3, 4], [0, 1, 1, 1], [-3, 1, 2, 1]], dtype=torch.float64)
     flat = torch.zeros(8, 1, 8, 8, dtype=torch.float64)
-    with pytest.raises(ValueError, match="at a kink, such as a flat area under max pooling"):
+    with pytest.raises(ValueError, match="where model has a kink, such as a flat area of an image under max pooling"):
         perturbation_stability(pool, flat)
     noise = 1e-3 * torch.rand(flat.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     assert perturbation_stability(pool, flat + noise).num_draws == 8
+
+
+def pooling(seed):
+    generator = torch.Generator().manual_seed(seed)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(100, 3)).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator))
+        model[0].bias.abs_()  # what is flat is not switched off
+    return model
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_flat_images_under_max_pooling_are_refused_whatever_the_weights(seed):
+    x = torch.zeros(5, 1, 12, 12)
+    x[:, :, 4:8, 5:7] = torch.rand(5, 1, 4, 2, generator=torch.Generator().manual_seed(seed))
+    with pytest.raises(ValueError, match=r"^x must not be where model has a kink, .* 1e-3 \* torch.randn_like\(x\)$"):
+        perturbation_stability(pooling(seed), x)
+    noise = 1e-3 * torch.randn(x.shape, generator=torch.Generator().manual_seed(seed))
+    assert perturbation_stability(pooling(seed), x + noise).mean > 0
+
+
+def test_columns_of_very_different_sizes_are_measured_in_float32():
+    draws = torch.Generator().manual_seed(0)
+    x = torch.randn(300, 4, generator=draws) * torch.tensor([10.0, 2e4, 0.3, 1e6]) + torch.tensor([40.0, 5e4, 0.5, 3e6])
+    for seed in range(4):
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            model = nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 30), nn.ReLU(), nn.Linear(30, 2))
+            model(x)  # running statistics after one pass
+            model[0].running_mean, model[0].running_var = x.mean(dim=0), x.var(dim=0)
+        single = perturbation_stability(model.eval(), x).mean
+        assert single == pytest.approx(perturbation_stability(model.double(), x.double()).mean, rel=1e-4)
+
+
+def test_a_detached_part_is_found_behind_large_outputs_in_float32():
+    x = torch.randn(20, 4, generator=torch.Generator().manual_seed(0))
+
+    class Houses(nn.Module):
+        def forward(self, rows):
+            return 1e3 * rows.detach().sin().sum(dim=1) + 3e5 + 0 * rows.sum(dim=1)
+
+    with pytest.raises(ValueError, match="^model must agree with its derivative as torch computes it"):
+        perturbation_stability(Houses().eval(), x)
+
+
+def test_what_cannot_be_checked_is_refused_and_the_model_stays_as_it_was():
+    x = torch.randn(20, 4, generator=torch.Generator().manual_seed(0))
+
+    class Stubborn(nn.Module):
+        """Computes in float32 whatever it is told."""
+
+        def forward(self, rows):
+            return 1e-3 * rows.float().sin().sum(dim=1) + 3e5
+
+    with pytest.raises(ValueError, match="^model must have derivatives that can be checked in torch.float32"):
+        perturbation_stability(Stubborn().eval(), x)
+    model = nn.Sequential(nn.Linear(4, 3), nn.GELU()).eval()
+    perturbation_stability(model, x)
+    assert model[0].weight.dtype == torch.float32
