@@ -63,8 +63,11 @@ def test_a_value_out_of_range_is_named_with_what_is_allowed(check, message):
         (lambda: require_number(other=True), r"^other must be a finite number, got True$"),
         (lambda: require_not_negative(radius=None), r"^radius must be a finite number >= 0, got None$"),
         (lambda: require_not_negative(radius=False), r"^radius must be a finite number >= 0, got False$"),
-        (lambda: require_member(("ntk", "he"), scheme=3), r"^scheme must be one of he, ntk, got 3$"),
-        (lambda: require_member(("ntk", "he"), scheme=["he"]), r"^scheme must be one of he, ntk, got \['he'\]$"),
+        (lambda: require_member(("ntk", "he"), scheme=3), r"^scheme must be one of the strings he, ntk, got 3$"),
+        (
+            lambda: require_member(("ntk", "he"), scheme=["he"]),
+            r"^scheme must be one of the strings he, ntk, got \['he'\]$",
+        ),
     ],
 )
 def test_a_value_of_the_wrong_kind_is_named_with_what_is_allowed(as_a_reader, check, message):  # noqa: ARG001

@@ -94,9 +94,21 @@ def test_the_initial_network_sets_the_scale(generator):
 
 def test_a_network_that_stayed_has_moved_by_zero(generator):
     model, x = network(generator), inputs(generator)
-    assert lazy_ratio(model, model).item() == 0
-    assert input_weight_movement(model, model).item() == 0
-    assert kernel_drift(model, model, x).item() == 0
+    copy = deepcopy(model)
+    assert lazy_ratio(model, copy).item() == 0
+    assert input_weight_movement(model, copy).item() == 0
+    assert kernel_drift(model, copy, x).item() == 0
+
+
+@pytest.mark.parametrize(
+    "measure", [lazy_ratio, input_weight_movement, lambda a, b: kernel_drift(a, b, torch.ones(2, 5))]
+)
+def test_a_network_is_not_compared_with_itself(measure, generator):
+    model = network(generator)
+    with pytest.raises(
+        ValueError, match=r"^initial must be a copy made before training, copy.deepcopy\(networks\), got"
+    ):
+        measure(model, model)
 
 
 @pytest.mark.parametrize("factor", [1.1, 0.5, 3.0])
@@ -135,7 +147,7 @@ def test_the_lazy_ratio_sums_norms_and_not_squares():
 
 def test_a_dead_network_has_no_drift_to_speak_of(generator):
     dead, x = scaled(network(generator), generator, 0.0), inputs(generator)
-    assert torch.isnan(kernel_drift(dead, dead, x))
+    assert torch.isnan(kernel_drift(dead, deepcopy(dead), x))
     assert torch.isinf(kernel_drift(dead, network(generator), x))
 
 

@@ -97,7 +97,7 @@ def test_with_many_outputs_one_direction_and_the_runner_up_are_tried(generator):
     x = normal(generator, 300, 6)
     assert "exact" in classifier_report(few, x).method
     report = classifier_report(many, x, radius=0.2)
-    assert report.method == "one random direction for each input"
+    assert report.method == "one random direction of change for each input"
     exact = perturbation_stability(many, x)
     assert abs((report.stability - exact.mean).mean) < 4 * report.stability.standard_error
     scores, jacobians = many(x).detach(), input_jacobians(many, x)
@@ -106,7 +106,7 @@ def test_with_many_outputs_one_direction_and_the_runner_up_are_tried(generator):
     steepness = (jacobians[rows, first] - jacobians[rows, second]).norm(dim=1)
     near = (scores[rows, first] - scores[rows, second]) <= 0.2 * steepness
     assert isclose(report.altered_by_chosen.mean, near.double().mean().item())
-    assert "alter at least" in str(report)
+    assert "of the answers or more (only the second highest class was considered): an estimate" in str(report)
 
 
 def test_one_score_is_a_classifier_by_its_sign(generator):
@@ -132,7 +132,7 @@ def test_a_regressor_has_an_error(generator):
     report = regressor_report(model, x, labels=y, radius=0.5)
     assert isclose(report.error, (model(x) - y).square().mean().sqrt().item())
     assert report.stability == perturbation_stability(model, x)
-    assert f"error is {report.error:.3g}" in str(report)
+    assert f"over all inputs and outputs, is {report.error:.3g}." in str(report)
     assert regressor_report(model, x).error is None
 
 
@@ -266,14 +266,28 @@ def test_probabilities_are_refused_and_logits_are_not(outputs, last, generator):
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.copy_(normal(generator, *parameter.shape))
-    name = type(last).__name__.lower()
-    with pytest.raises(ValueError, match=f"^model must give logits, got .* like probabilities: .* final {name}$"):
+    with pytest.raises(
+        ValueError, match="^model must give logits, got .* like probabilities: leave out a final softmax or sigmoid. "
+    ):
         classifier_report(nn.Sequential(model, last).eval(), x)
     assert classifier_report(model.eval(), x).num_inputs == 40
     assert regressor_report(nn.Sequential(model, last).eval(), x).num_inputs == 40
     # Some scores are between 0 and 1 by chance.
     few = x[(model(x).reshape(40, -1).abs() < 1).all(dim=1)][:1] if outputs == 1 else x[:1]
     assert classifier_report(model, few).num_inputs == 1
+
+
+def test_inputs_and_labels_as_a_pair_are_refused_with_the_way_out(generator):
+    x, y = normal(generator, 30, 3), normal(generator, 30, 1)
+    with pytest.raises(ValueError, match=r"^data must not be a pair of tensors, .*: pass the labels as labels=, or"):
+        regressor_report(network(generator, 1, dim=3), (x, y))
+    assert regressor_report(network(generator, 1, dim=3), [(x, y)]).error is not None
+
+
+def test_fractions_are_no_class_numbers(generator):
+    x = normal(generator, 30, 6)
+    with pytest.raises(TypeError, match="got torch.float64: for real-valued targets use regressor_report$"):
+        classifier_report(network(generator, 3), x, labels=normal(generator, 30))
 
 
 def test_labels_for_some_batches_only_are_refused(generator):
@@ -300,13 +314,13 @@ def test_the_report_reads_as_sentences():
     x = torch.tensor([[1.0, 0.0], [-2.0, 1.0], [2.0, 5.0], [0.5, 0.5]]).double()
     report = classifier_report(model, x, labels=torch.tensor([0, 1, 0, 0]), radius=0.5)
     first, *_ = lines = str(report).splitlines()
-    assert first.startswith("P / radius = 1.2732 ± 0.0000 (n = 4): ")
+    assert first.startswith("Perturbation stability P / radius = 1.2732 ± 0.0000 (n = 4), mean and standard")
     text = " ".join(lines)
     # Leads 2, 7, 5 and 1/2 over a slope of 3: within 1/2 of the border lies the last one only.
     assert "The worst changes of that size alter 25 ± 25 % of the answers: an estimate to first order" in text
     assert "The network gets all of the answers (n = 4) right." in text
     assert "Measured on 4 inputs of 2 numbers, with 2 outputs; the mean" in text
-    assert "the mean over directions is exact" in text
+    assert "the mean over all directions of change is exact" in text
     assert f"by {0.5 * report.stability.mean:.3g} on average" in text
     without = str(classifier_report(model, x))
     assert "Per unit of radius that is" in without
@@ -317,7 +331,7 @@ def test_the_sentences_about_one_input_and_about_all_of_the_answers(generator):
     model, x = network(generator, 3), normal(generator, 1, 6)
     labels = model(x).argmax(dim=1)
     text = str(classifier_report(model, x, labels=labels, radius=100.0))
-    assert "(n = 1, error unknown): how much" in text
+    assert "(n = 1, error unknown), its error is unknown for one input: how far" in text
     assert "alter all of the answers (n = 1): an estimate" in text
     assert "The network gets all of the answers (n = 1) right." in text
     assert "Measured on 1 input of 6 numbers, with 3 outputs" in text
@@ -333,7 +347,9 @@ def test_the_sentences_about_one_input_and_about_all_of_the_answers(generator):
 def test_how_many_times_is_said_without_powers_of_ten(ratio, words):
     # One score: P / radius over the mean lead is the slope over |f|, times the constant of one dimension.
     model = Affine(torch.tensor([[2 * ratio]]).double(), torch.tensor([1.0]).double())
-    assert f"that is {words} the mean lead" in str(classifier_report(model, torch.zeros(3, 1).double()))
+    assert f"that is {words} the mean distance of the score from 0" in str(
+        classifier_report(model, torch.zeros(3, 1).double())
+    )
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

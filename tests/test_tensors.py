@@ -93,6 +93,6 @@ def test_a_generator_is_handed_back(generator):
 @pytest.mark.usefixtures("as_a_reader")
 def test_no_generator_is_refused(value):
     with pytest.raises(
-        TypeError, match=r"^generator must be a torch.Generator, such as random_stream\(0, 'weights'\), got "
+        TypeError, match=r"^generator must be a torch.Generator, such as random_stream\(0, 'what it is for'\), got "
     ):
         require_generator(value)

@@ -635,7 +635,9 @@ def test_labels_of_other_precision_are_taken_to_that_of_the_inputs(generator):
 @pytest.mark.usefixtures("as_a_reader")
 def test_two_outputs_need_two_columns_and_every_rate_is_positive(generator):
     x, y = normal(generator, 9, 5), normal(generator, 9)
-    with pytest.raises(ValueError, match=r"^y must have shape \(9, 2\), one label per row of x, got \(9,\)$"):
+    with pytest.raises(
+        ValueError, match=r"^y must have shape \(9, 2\), one label per row of x, got \(9,\): class numbers are one_hot"
+    ):
         train(networks(generator, output_dim=2), x, y, learning_rate=0.1, num_steps=1)
     rates = torch.tensor([0.1, 0.0], dtype=torch.float64)
     with pytest.raises(ValueError, match="^learning_rate must be one number or 2, finite and > 0, got"):
@@ -661,3 +663,17 @@ def test_losses_residuals_and_gradients_are_those_of_autograd(output_dim, genera
     torch.testing.assert_close(residuals, (outputs - y).detach())
     for found, gradient in zip(gradients, torch.autograd.grad(expected.sum(), list(models.weights)), strict=True):
         torch.testing.assert_close(found, gradient)
+
+
+@pytest.mark.usefixtures("as_a_reader")
+def test_a_cross_entropy_of_what_is_none_is_refused(generator):
+    two, one = (networks(generator, output_dim=outputs) for outputs in (2, 1))
+    x = normal(generator, 9, 5)
+    settings = {"learning_rate": 0.1, "num_steps": 2, "loss": CROSS_ENTROPY}
+    with pytest.raises(ValueError, match="^networks must have two or more outputs for CROSS_ENTROPY, got 1$"):
+        train(one, x, torch.ones(9).double(), **settings)
+    for wrong in (normal(generator, 9, 2), torch.ones(9, 2).double()):
+        with pytest.raises(ValueError, match="^y must be rows of numbers >= 0 that sum to 1 for CROSS_ENTROPY"):
+            train(two, x, wrong, **settings)
+    with pytest.raises(TypeError, match="^loss must be HALF_SQUARE or CROSS_ENTROPY .*, got 'cross_entropy'$"):
+        train(two, x, normal(generator, 9, 2), **settings | {"loss": "cross_entropy"})

@@ -74,6 +74,6 @@ def require_member(allowed: Collection[str], **arguments: str) -> None:
     """Raise unless every named argument is one of the ``allowed`` names."""
     for name, value in arguments.items():
         if not isinstance(value, str):
-            raise TypeError(f"{name} must be one of {', '.join(sorted(allowed))}, got {value!r}")
+            raise TypeError(f"{name} must be one of the strings {', '.join(sorted(allowed))}, got {value!r}")
         if value not in allowed:
             raise ValueError(f"{name} must be one of {', '.join(sorted(allowed))}, got {value!r}")

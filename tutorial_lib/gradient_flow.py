@@ -23,6 +23,7 @@ from tutorial_lib.training import (
     ensemble_weights,
     loss_and_gradients,
     require_labels,
+    require_loss,
     require_trainable,
 )
 
@@ -109,6 +110,7 @@ def follow_gradient_flow(
         require_callable(measure=measure)
     require_trainable(networks, x=x)
     require_labels(networks, x, y)
+    require_loss(networks, y, loss)
     x, y = x.detach(), y.detach().reshape(len(x), -1).to(x)
     flow = _Flow(networks, x, y, levels, measure, loss)
     for _ in progress(range(max_steps), "gradient flow"):

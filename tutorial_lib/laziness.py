@@ -20,6 +20,8 @@ from tutorial_lib.tensors import require_finite, require_like
 def _require_same_shapes(initial: ReLUMLP, trained: ReLUMLP) -> None:
     require_network(initial, name="initial")
     require_network(trained, name="trained")
+    if initial is trained:
+        raise ValueError("initial must be a copy made before training, copy.deepcopy(networks), got trained itself")
     shapes = [[tuple(weight.shape) for weight in model.weights] for model in (initial, trained)]
     if shapes[0] != shapes[1]:
         raise ValueError(f"initial and trained must have one shape, got {shapes[0]} and {shapes[1]}")

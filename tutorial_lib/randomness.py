@@ -14,6 +14,8 @@ def random_stream(seed: int, name: str) -> Generator:
     of width 64 do not depend on which other widths are drawn. Schemes that share a stream share their Gaussians,
     which makes a comparison between them a paired one.
     """
+    if isinstance(seed, str):  # the two in the wrong order
+        raise TypeError(f"seed must be an integer from 0 to 2**32 - 1, got {seed!r}: it comes before the name")
     require_at_least(0, seed=seed)
     # A larger seed would be split in two words, and its second one taken for a letter of the name.
     if seed >= 2**32:
@@ -21,6 +23,6 @@ def random_stream(seed: int, name: str) -> Generator:
     if not isinstance(name, str):
         raise TypeError(f"name must be a string, got {name!r}")
     if not name or "\0" in name:
-        raise ValueError(f"name must be a string of one or more letters without a null character, got {name!r}")
+        raise ValueError(f"name must be a non-empty string without null characters, got {name!r}")
     entropy = np.random.SeedSequence([int(seed), *name.encode()]).generate_state(1, np.uint64)
     return Generator().manual_seed(int(entropy[0]))

@@ -57,9 +57,10 @@ class StabilityReport:
 
     def _sentences(self) -> Iterator[str]:
         relative = self._relative()
+        over = "its error is unknown for one input" if self.num_inputs == 1 else "mean and standard error over inputs"
         yield (
-            f"P / radius = {self.stability}: how much the outputs change per unit of radius, on average over random "
-            "changes of the input (mean and standard error over inputs). Larger means less robust."
+            f"Perturbation stability P / radius = {self.stability}, {over}: how far the outputs move, on average over "
+            "random changes of the input, per unit of the radius that bounds them. Larger means less robust."
         )
         if self.radius is None:
             yield f"Per unit of radius that is {relative}."
@@ -99,16 +100,19 @@ class ClassifierReport(StabilityReport):
     accuracy: Estimate | None
 
     def _relative(self) -> str:
-        return f"{_multiple(self.over_lead, self.radius)} the mean lead of the winning output over the second"
+        lead = "the mean distance of the score from 0"
+        if self.output_dim > 1:
+            lead = "the mean lead of the highest output over the second highest"
+        return f"{_multiple(self.over_lead, self.radius)} {lead}"
 
     def _sentences(self) -> Iterator[str]:
         yield from super()._sentences()
         if self.altered_by_random is not None and self.altered_by_chosen is not None:
             may_be_more = self.output_dim > EXACT_OUTPUTS and self.altered_by_chosen.mean < 1
             at_random, chosen = (_answers(share) for share in (self.altered_by_random, self.altered_by_chosen))
-            least = "at least " if may_be_more else ""
+            more = " or more (only the second highest class was considered)" if may_be_more else ""
             yield f"Random changes of that size alter {at_random}."
-            yield f"The worst changes of that size alter {least}{chosen}: an estimate to first order, not an attack."
+            yield f"The worst changes of that size alter {chosen}{more}: an estimate to first order, not an attack."
         if self.accuracy is not None:
             yield f"The network gets {_answers(self.accuracy)} right."
 
@@ -122,7 +126,7 @@ class RegressorReport(StabilityReport):
     def _sentences(self) -> Iterator[str]:
         yield from super()._sentences()
         if self.error is not None:
-            yield f"The root mean squared error is {self.error:.3g}."
+            yield f"The root mean squared error, over all inputs and outputs, is {self.error:.3g}."
 
 
 def _count(number: int, noun: str) -> str:
@@ -274,6 +278,9 @@ def _pairs(data: Batches, labels: Tensor | None) -> Iterator[tuple[Tensor, Tenso
         raise ValueError("labels must come in pairs with the inputs where data is an iterable of batches, got both")
     else:
         batches = data
+        if isinstance(data, tuple) and len(data) == 2 and all(isinstance(part, Tensor) for part in data):
+            remedy = "pass the labels as labels=, or the pair as one batch, [(inputs, labels)]"
+            raise ValueError(f"data must not be a pair of tensors, which could be inputs and labels: {remedy}")
     for batch in batches:
         pair = batch if isinstance(batch, tuple | list) else (batch, None)
         if len(pair) != 2 or not isinstance(pair[0], Tensor) or not isinstance(pair[1], Tensor | None):
@@ -318,7 +325,9 @@ def _common(values: PerInput, shape: tuple[int, int], radius: float | None, star
     dim, outputs = shape
     if float(values["size"].sum()) == 0:
         raise ValueError("model must have outputs other than 0 at some input of data, got 0 everywhere")
-    exact = "the mean over directions is exact" if outputs <= EXACT_OUTPUTS else "one random direction for each input"
+    exact = "the mean over all directions of change is exact"
+    if outputs > EXACT_OUTPUTS:
+        exact = "one random direction of change for each input"
     return {
         "stability": Estimate.from_draws(values["stability"].tolist()),
         "over_size": ratio_of_means(values["stability"].tolist(), values["size"].tolist()),
@@ -383,7 +392,9 @@ def _right(block: _Block) -> PerInput:
         raise ValueError(f"labels must be class numbers, got {shown}: if it is one-hot, use labels.argmax(dim=1)")
     require_shape([len(scores)], labels=labels.shape)
     if labels.is_floating_point() or labels.is_complex():
-        raise TypeError(f"labels must be class numbers, got {labels.dtype}: convert with labels.long()")
+        whole = not labels.is_complex() and bool((labels == labels.round()).all())
+        remedy = "convert with labels.long()" if whole else "for real-valued targets use regressor_report"
+        raise TypeError(f"labels must be class numbers, got {labels.dtype}: {remedy}")
     if bool(((labels < 0) | (labels >= scores.shape[1])).any()):
         extremes = f"{int(labels.min())} to {int(labels.max())}"
         remedy = ": if they are -1 and 1, use (labels + 1) // 2" if scores.shape[1] == 2 and labels.min() == -1 else ""
@@ -401,15 +412,14 @@ def _square_errors(block: _Block) -> PerInput:
 
 
 def _are_probabilities(outputs: Float[Tensor, "batch outputs"]) -> Float[Tensor, " batch"]:
-    """1 at each row that a softmax, or for one output a sigmoid, could have given; else 0."""
-    if outputs.shape[1] == 1:
-        return ((outputs > 0) & (outputs < 1)).squeeze(1).double()
-    return ((outputs >= 0).all(dim=1) & ((outputs.sum(dim=1) - 1).abs() < 1e-3)).double()
+    """1 at each row that a softmax or a sigmoid could have given, else 0."""
+    return ((outputs >= 0) & (outputs <= 1)).all(dim=1).double()
 
 
 def _refuse_probabilities(found: Float[Tensor, " inputs"], *, num_outputs: int) -> None:
-    """Raise if all rows look like probabilities; a few single scores between 0 and 1 may be scores all the same."""
-    if not bool(found.all()) or (num_outputs == 1 and len(found) < 20):
-        return
-    kind, last = ("numbers between 0 and 1 only", "sigmoid") if num_outputs == 1 else ("rows that sum to 1", "softmax")
-    raise ValueError(f"model must give logits, got {kind}, like probabilities: leave out the final {last}")
+    """Raise if all outputs look like probabilities; a few numbers may lie between 0 and 1 all the same."""
+    if bool(found.all()) and len(found) * num_outputs >= 20:
+        raise ValueError(
+            f"model must give logits, got {len(found) * num_outputs} outputs that all lie from 0 to 1, like "
+            "probabilities: leave out a final softmax or sigmoid. If there is none, add inputs with other outputs"
+        )

@@ -55,5 +55,7 @@ def require_like(reference: Tensor, **tensors: Tensor) -> None:
 def require_generator(generator: Generator | None) -> Generator:
     """Return ``generator``; raise unless it is one: without it torch would draw from the global random state."""
     if not isinstance(generator, Generator):
-        raise TypeError(f"generator must be a torch.Generator, such as random_stream(0, 'weights'), got {generator!r}")
+        raise TypeError(
+            f"generator must be a torch.Generator, such as random_stream(0, 'what it is for'), got {generator!r}"
+        )
     return generator

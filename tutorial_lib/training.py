@@ -110,8 +110,23 @@ def require_labels(networks: ReLUMLP, x: Tensor, y: Tensor) -> None:
     column = (len(x), networks.output_dim)
     allowed = [column] if networks.output_dim > 1 else [(len(x),), column]
     if tuple(y.shape) not in allowed:
-        raise ValueError(f"y must have shape {allowed[0]}, one label per row of x, got {tuple(y.shape)}")
+        remedy = f": class numbers are one_hot(y, {networks.output_dim}) of torch.nn.functional"
+        hint = remedy if networks.output_dim > 1 and y.shape == (len(x),) else ""
+        raise ValueError(f"y must have shape {allowed[0]}, one label per row of x, got {tuple(y.shape)}{hint}")
     require_finite(y=y.to(x))
+
+
+def require_loss(networks: ReLUMLP, y: Tensor, loss: Loss) -> None:
+    """Raise unless ``loss`` is one, and the labels are what it takes."""
+    if not isinstance(loss, Loss):
+        raise TypeError(f"loss must be HALF_SQUARE or CROSS_ENTROPY of tutorial_lib.training, got {loss!r}")
+    if loss is not CROSS_ENTROPY:
+        return
+    if networks.output_dim == 1:
+        raise ValueError("networks must have two or more outputs for CROSS_ENTROPY, got 1")
+    sums = y.double().sum(dim=1)
+    if not bool((y >= 0).all()) or float((sums - 1).abs().max()) > 1e-4:
+        raise ValueError("y must be rows of numbers >= 0 that sum to 1 for CROSS_ENTROPY, such as one-hot labels")
 
 
 def _rates(learning_rate: float | Tensor, num_networks: int, like: Tensor) -> Float[Tensor, " networks"]:
@@ -142,9 +157,9 @@ def train(
 
     The networks themselves are changed: keep a ``copy.deepcopy`` of them if you want to compare, for
     example with ``lazy_ratio``. ``learning_rate``: one number, or one per network. ``loss``: ``HALF_SQUARE``
-    or ``CROSS_ENTROPY`` from this module, the latter with one-hot labels; its mean over the rows is what is
-    made small. Without a ``batch_size`` each step uses all rows; with one, each row is used once per epoch,
-    in a random order that needs a ``generator``.
+    or ``CROSS_ENTROPY`` from ``tutorial_lib.training``, the latter with one-hot labels; its mean over the
+    rows is what is made small. Without a ``batch_size`` each step uses all rows; with one, each row is used once
+    per epoch, in a random order that needs a ``generator``.
 
     A network stops on its own when its loss on the rows of a step is at most ``target_loss``; training
     ends when all have stopped, or after ``num_steps``. The first and the last step and those in ``record_at``
@@ -169,6 +184,7 @@ def train(
         require_callable(measure=measure)
     require_trainable(networks, x=x)
     require_labels(networks, x, y)
+    require_loss(networks, y, loss)
     x, y = x.detach(), y.detach()
     weights = ensemble_weights(networks)
     rates = _rates(learning_rate, len(weights[0]), x)
