@@ -52,8 +52,8 @@ INNER = {
     "log_or_minus_infinity", "log_weight_scale", "mask_", "layer_inputs",
     "backward_signals", "directional_lengths", "stability_of_jacobians", "rows_at_once", "DifferentiableModule",
     "StabilityReport", "ClassifierReport", "RegressorReport", "DivergedError", "TrainingRecord", "Loss",
-    "require_loss", "pooled", "ensemble_weights", "require_trainable", "require_labels", "require_levels", "loss_and_gradients",
-    "FlowRecord",
+    "require_loss", "pooled", "ensemble_weights", "require_trainable", "require_labels", "require_levels",
+    "loss_and_gradients", "FlowRecord",
 }  # fmt: skip
 SHAPE = architecture.Architecture(input_dim=3, width=4, depth=3)
 BLOCKS = architecture.Architecture(input_dim=3, width=4, depth=6)
