@@ -333,8 +333,11 @@ def test_large_weights_train_lazily_and_small_ones_travel(open_page):
     assert after(tab, 0, 0)["loss"] == pytest.approx(FIVE_LABELS.square().mean().item() / 2)  # f is 0 at the start
 
 
-def test_the_button_trains_until_the_points_are_met_and_pauses(open_page):
-    tab = open_page("neurons", motion="no-preference")
+NEVER_DONE = ("1e-4", "-1")  # in place of the loss at which training ends: a fast machine is done in a moment
+
+
+def test_the_button_trains_and_pauses(open_page):
+    tab = open_page("neurons", motion="no-preference", fault=NEVER_DONE)
     tab.get_by_role("button", name="train").click()
     tab.wait_for_function(f"{NEURONS}.steps > 50")
     tab.get_by_role("button", name="pause").click()
@@ -345,8 +348,16 @@ def test_the_button_trains_until_the_points_are_met_and_pauses(open_page):
     assert numbers(tab, "neurons")["steps"] == 0
 
 
-def test_a_training_that_is_not_seen_rests(open_page):
+def test_training_ends_when_the_points_are_met(open_page):
     tab = open_page("neurons", motion="no-preference")
+    tab.get_by_role("button", name="train").click()
+    tab.wait_for_function(f"{NEURONS}.steps > 50 && !{NEURONS}.training")
+    assert numbers(tab, "neurons")["loss"] <= 1e-4
+    assert tab.get_by_role("button", name="train").is_visible()
+
+
+def test_a_training_that_is_not_seen_rests(open_page):
+    tab = open_page("neurons", motion="no-preference", fault=NEVER_DONE)
     tab.add_style_tag(content="body { padding-bottom: 4000px; }")
     tab.get_by_role("button", name="train").click()
     tab.evaluate("scrollTo(0, document.body.scrollHeight)")

@@ -20,7 +20,7 @@ AXE = (ROOT / "tests" / "vendor" / "axe.min.js").read_text(encoding="utf-8")
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
 PAGES = [f"{name}.html" for name in [TOC["root"], *(c["file"] for p in TOC["parts"] for c in p["chapters"])]]
 CHAPTERS = [page for page in PAGES if page.startswith("notebooks/")]
-CHAPTERS_WITH_FLIPBOOK = {2, 4, 6, 7, 8, 11}
+CHAPTERS_WITH_FLIPBOOK = {2, 4, 6, 7, 8}
 BROWSER = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 FLAGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]

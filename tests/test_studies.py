@@ -161,7 +161,7 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_table(tmp_path, expected):
     ]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with process("-m", "distributed.cli.dask_scheduler", *here, "--port", "0", **quiet) as scheduler:
-        wait_until(file.exists, scheduler)
+        wait_until(lambda: file.exists() and file.read_text(encoding="utf-8"), scheduler)
         address = json.loads(file.read_text(encoding="utf-8"))["address"]
         with (
             process(*worker, **quiet) as one,

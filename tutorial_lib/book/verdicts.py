@@ -64,13 +64,13 @@ class Verdicts:
         return data, {METADATA_KEY: [asdict(verdict) for verdict in self.verdicts]}
 
 
-def table(verdicts: Mapping[str, Sequence[Verdict]]) -> str:
-    """Return one HTML table of verdicts, with a chapter's name above those of the chapter."""
+def table(verdicts: Mapping[str, Sequence[Verdict]], *, name: str = "Verdicts") -> str:
+    """Return one HTML table of verdicts, with a chapter's name above those of the chapter; ``name`` is read aloud."""
     return (
-        '<div role="region" aria-label="Verdicts" tabindex="0" style="overflow-x: auto">'
+        f'<div role="region" aria-label="{escape(name)}" tabindex="0" style="overflow-x: auto">'
         '<table class="verdicts"><thead><tr><th scope="col">Claim</th><th scope="col">Verdict</th>'
         '<th scope="col">Condition or reason</th><th scope="col">Measured</th></tr></thead>'
-        f"<tbody>{''.join(row for name, some in verdicts.items() for row in _rows(name, some))}</tbody></table></div>"
+        f"<tbody>{''.join(row for title, some in verdicts.items() for row in _rows(title, some))}</tbody></table></div>"
     )
 
 
