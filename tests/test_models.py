@@ -333,7 +333,7 @@ def test_a_width_that_is_not_an_integer_is_refused(generator):
     [
         (
             {"generator": None},
-            r"^generator must be a torch.Generator, such as random_stream\(0, 'weights'\), got None$",
+            r"^generator must be a torch.Generator, such as random_stream\(0, 'what it is for'\), got None$",
         ),
         ({"generator": 0}, r"^generator must be a torch.Generator, .*, got 0$"),
         ({"stds": (0.7, 0.4, 1.3)}, r"^stds must be LayerStds, .*, got \(0.7, 0.4, 1.3\)$"),

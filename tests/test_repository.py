@@ -106,7 +106,7 @@ def test_the_example_of_the_readme_runs_and_says_something(capsys):
     exact, measured, *report = capsys.readouterr().out.splitlines()
     mean, error = (float(part) for part in measured.split(" (n")[0].split(" ± "))
     assert abs(float(exact) - mean) < 4 * error
-    assert report[0].startswith("P / radius = ")
+    assert report[0].startswith("Perturbation stability P / radius = ")
 
 
 def test_the_package_alone_needs_nothing_of_the_book():
