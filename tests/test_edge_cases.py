@@ -311,8 +311,9 @@ CALLS: dict[str, Callable[[], tuple[Callable[..., object], dict[str, object]]]] 
             "y": normal(4),
             "width": 4,
             "num_networks": 2,
-            "num_steps": 2,
+            "levels": [0.4, 0.3],
             "output_divisor": 2.0,
+            "max_steps": 2,
             "seed": 1,
         },
     ),  # fmt: skip
