@@ -528,7 +528,7 @@ ALSO_CALLED: dict[str, tuple[str, ...]] = {
     "numerators": ("draws",),
     "objective": ("images",),
     "orientations": ("amplitudes",),
-    "output_divisor": ("learning_rate", "x"),
+    "output_divisor": ("learning_rate", "networks", "x"),
     "reference": ("stds",),
     "test_x": ("test_y", "inputs"),
     "train_x": ("train_y", "x", "inputs", "learning_rate"),
