@@ -73,15 +73,6 @@ LEVELS: list[dict[str, set[str]]] = [
         "gradient_flow": {"arguments", "models", "progress", "training"},
         "random_features": {"arguments", "models", "perturbations", "stability", "tensors"},
         "slopes": {"arguments", "models", "perturbations", "stability"},
-        "phase_diagram": {
-            "architecture",
-            "arguments",
-            "initializations",
-            "models",
-            "randomness",
-            "tensors",
-            "training",
-        },
         "images.classifiers": {
             *("arguments", "images.attacks", "images.transformations", "progress", "tensors", "training"),
         },
@@ -91,6 +82,10 @@ LEVELS: list[dict[str, set[str]]] = [
         },
     },
     {
+        "phase_diagram": {
+            *("architecture", "arguments", "gradient_flow", "initializations", "laziness", "models"),
+            *("randomness", "tensors"),
+        },
         "book.equal_loss": {
             *("arguments", "book.data", "book.experiments", "estimates", "gradient_flow", "laziness", "models"),
             *("progress", "randomness", "stability", "training"),

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tutorial_lib.architecture import Architecture
+from tutorial_lib.gradient_flow import follow_gradient_flow
 from tutorial_lib.initializations import INITIALIZATIONS, LayerStds
 from tutorial_lib.laziness import input_weight_movement, lazy_ratio
 from tutorial_lib.models import ReLUMLP
@@ -20,7 +21,7 @@ from tutorial_lib.phase_diagram import (
     stds_at,
     trained_on_plane,
 )
-from tutorial_lib.training import DivergedError, largest_kernel_eigenvalues, train
+from tutorial_lib.randomness import random_stream
 
 
 def ones(_architecture):
@@ -243,34 +244,48 @@ def line_data():
     return torch.stack([position, torch.ones_like(position)], dim=1), torch.tensor([0.5, -0.4, 0.3, 0.1]).double()
 
 
-def test_training_on_the_plane_is_gradient_descent_with_a_rate_for_each_network():
+def test_training_on_the_plane_is_the_gradient_flow_of_networks_drawn_there():
     x, y = line_data()
-    start, end = trained_on_plane([(0.5, 0.0), (1.5, 0.3)], x, y, width=16, num_networks=2, num_steps=1)
-    for i in range(4):
-        weights = [weight[i].detach().clone().requires_grad_() for weight in start.weights]
-        outputs = (torch.relu(x @ weights[0].T) @ weights[1].T).squeeze()
-        rows = torch.stack(
-            [torch.cat([g.flatten() for g in torch.autograd.grad(o, weights, retain_graph=True)]) for o in outputs]
-        )
-        rate = 0.3 / max(torch.linalg.eigvalsh(rows @ rows.T)[-1].item() / len(x), 0.5)
-        steps = torch.autograd.grad((outputs - y).square().mean() / 2, weights)
-        for after, before, gradient in zip(end.weights, weights, steps, strict=True):
-            assert torch.allclose(after[i], before - rate * gradient)
+    points, levels = [(0.5, 0.0), (1.5, 0.3)], [0.04, 0.01]
+    start, end, record = trained_on_plane(points, x, y, levels=levels, width=64, num_networks=2, seed=3)
+    shape = Architecture(input_dim=2, width=64, depth=2)
+    stream = random_stream(3, "plane of width 64")
+    networks = networks_at(points, shape, num_networks=2, generator=stream)
+    assert all(map(torch.equal, start.weights, networks.weights))
+    by_hand = follow_gradient_flow(networks, x, y, levels=levels)
+    assert all(map(torch.equal, end.weights, networks.weights))
+    assert torch.equal(record.time, by_hand.time)
+    assert record.levels == (0.04, 0.01)
+    losses = (end(x) - y).square().mean(dim=1) / 2
+    assert torch.allclose(losses, torch.full_like(losses, 0.01), rtol=1e-2)
+
+
+def test_movement_is_measured_at_every_level():
+    x, y = line_data()
+    settings = {"width": 64, "num_networks": 3, "output_divisor": 1.3}
+    points = [(0.5, 0.2), (1.5, 0.3)]
+    start, end, record = trained_on_plane(points, x, y, levels=[0.04, 0.01], **settings)
+    early = trained_on_plane(points, x, y, levels=[0.04], **settings)[1]
+    for place, networks in enumerate((early, end)):
+        assert torch.allclose(record.measured["movement"][:, place], input_weight_movement(start, networks))
+        assert torch.allclose(record.measured["lazy_ratio"][:, place], lazy_ratio(start, networks))
+    # Red if the two are exchanged: the second layer moves, too.
+    assert not torch.isclose(record.measured["movement"], record.measured["lazy_ratio"]).any()
 
 
 def test_a_divisor_is_a_smaller_start():
-    # Dividing by 4 = 16^(1/2) is a step of 1/2 to the right: the same path, with weights twice as long.
+    # Dividing by 8 = 64^(1/2) is a step of 1/2 to the right: the same path, with weights twice as long.
     x, y = line_data()
-    sizes = {"width": 16, "num_networks": 3, "num_steps": 60}
-    divided = trained_on_plane([(1.0, 0.2)], x, y, output_divisor=4.0, **sizes)
+    sizes = {"width": 64, "num_networks": 3, "levels": [0.05, 0.01]}
+    divided = trained_on_plane([(1.0, 0.2)], x, y, output_divisor=8.0, **sizes)
     shifted = trained_on_plane([(1.5, 0.2)], x, y, **sizes)
-    assert torch.allclose(lazy_ratio(*divided), lazy_ratio(*shifted))
+    assert torch.allclose(divided[2].measured["lazy_ratio"], shifted[2].measured["lazy_ratio"])
     assert torch.allclose(divided[1](x), shifted[1](x))
 
 
 def test_points_share_their_gaussians_and_seeds_do_not():
     x, y = line_data()
-    sizes = {"width": 16, "num_networks": 3, "num_steps": 1}
+    sizes = {"width": 16, "num_networks": 3, "levels": [0.05]}
     one, two = (trained_on_plane([(0.5, 0.0), (1.0, 0.0)], x, y, **sizes, seed=seed)[0] for seed in (0, 1))
     first = one.weights[0]
     assert torch.allclose(first[:3] / first[3:], torch.full_like(first[:3], 16**0.25))
@@ -281,37 +296,35 @@ def test_input_weights_settle_in_the_linear_region_and_run_off_in_the_condensed_
     # Red if gamma and gamma' are exchanged anywhere between the point and the trained network.
     x, y = line_data()
     points, moved = [(1.25, 1.0), (1.75, -0.5)], []
-    for width in (16, 64, 256):
-        run = trained_on_plane(points, x, y, width=width, num_networks=8, num_steps=300)
-        moved.append(input_weight_movement(*run).log().reshape(2, 8).mean(dim=1))
+    for width in (32, 128, 512):
+        record = trained_on_plane(points, x, y, levels=[0.02], width=width, num_networks=8)[2]
+        assert record.reached.all()
+        moved.append(record.measured["movement"].log().reshape(2, 8).mean(dim=1))
     assert [regime(*point) for point in points] == ["linear", "condensed"]
     assert moved[0][0] > moved[1][0] + 0.3 > moved[2][0] + 0.6
     assert moved[0][1] < moved[1][1] - 0.3 < moved[2][1] - 0.6
 
 
-def test_divergence_raises_with_the_step():
+def test_a_network_that_cannot_learn_is_told_apart():
+    # On the inputs (1, 0) and (0, 1), of width 2 and in 40 draws, some networks are dead.
+    x = torch.eye(2, dtype=torch.float64)
+    _, _, record = trained_on_plane([(1.0, 0.0)], x, x.sum(dim=1), levels=[0.1], width=2, num_networks=40, max_steps=90)
+    missing = ~record.reached[:, -1]
+    assert 0 < missing.sum() < 40
+    assert record.measured["movement"][missing].isnan().all()
+
+
+def test_training_stops_after_the_last_step():
     x, y = line_data()
-    message = "^learning_rate must be smaller: 2 of 2 networks diverged, the first at step 0$"
-    with pytest.raises(DivergedError, match=message):
-        trained_on_plane([(1.0, 0.0)], x, 1e200 * y, width=4, num_networks=2, num_steps=30)
-
-
-def test_divergence_of_one_network_raises(monkeypatch):
-    x, y = line_data()
-    factors = torch.tensor([1.0, 1e200], dtype=torch.float64)
-
-    def too_fast(*arguments, learning_rate, **settings):
-        return train(*arguments, learning_rate=learning_rate * factors, **settings)
-
-    monkeypatch.setattr("tutorial_lib.phase_diagram.train", too_fast)
-    with pytest.raises(DivergedError, match="^learning_rate must be smaller: 1 of 2 networks diverged, the first at "):
-        trained_on_plane([(1.0, 0.0)], x, y, width=4, num_networks=2, num_steps=30)
+    record = trained_on_plane([(1.0, 0.0)], x, y, levels=[1e-6], width=8, num_networks=3, max_steps=7)[2]
+    assert not record.reached.any()
+    assert 0 < record.num_steps.max() <= 7
 
 
 def test_networks_on_the_plane_have_the_dtype_of_the_data():
     x, y = (part.float() for part in line_data())
-    runs = trained_on_plane([(1.0, 0.0)], x, y, width=4, num_networks=2, num_steps=30)
-    assert {weight.dtype for networks in runs for weight in networks.weights} == {torch.float32}
+    runs = trained_on_plane([(1.0, 0.0)], x, y, levels=[0.05], width=4, num_networks=2, max_steps=30)
+    assert {weight.dtype for networks in runs[:2] for weight in networks.weights} == {torch.float32}
 
 
 # What mutants survived.
@@ -348,24 +361,10 @@ def test_exponents_do_not_depend_on_where_the_slope_is_taken():
 
 def test_defaults_of_the_plane():
     x, y = line_data()
-    settings = {"width": 8, "num_networks": 2, "num_steps": 30}
+    settings = {"levels": [0.05], "width": 8, "num_networks": 2, "max_steps": 60}
     for default, said in (({}, {"seed": 0}), ({}, {"output_divisor": 1.0})):
         one, two = (trained_on_plane([(1.0, 0.0)], x, y, **settings, **extra)[1] for extra in (default, said))
         assert all(map(torch.equal, one.weights, two.weights))
     angles = torch.linspace(-3, 3, 200, dtype=torch.float64)
     amplitudes = torch.ones(200, dtype=torch.float64)
     assert occupied_orientations(angles, amplitudes) == occupied_orientations(angles, amplitudes, num_bins=72)
-    with pytest.raises(ValueError, match="^num_steps must be an integer >= 1, got 0$"):
-        trained_on_plane([(1.0, 0.0)], x, y, width=8, num_networks=2, num_steps=0)
-
-
-def test_rates_are_computed_anew_every_25_steps_and_the_last_block_is_shorter():
-    x, y = line_data()
-    settings = {"width": 8, "num_networks": 2}
-    _, after = trained_on_plane([(1.0, 0.0)], x, y, **settings, num_steps=60)
-    start, by_hand = trained_on_plane([(1.0, 0.0)], x, y, **settings, num_steps=25)
-    for steps in (25, 10):
-        rates = 0.3 / (largest_kernel_eigenvalues(by_hand, x) / len(x)).clamp(min=0.5)
-        train(by_hand, x, y, learning_rate=rates, num_steps=steps)
-    assert all(map(torch.equal, after.weights, by_hand.weights))
-    assert not torch.equal(start.weights[0], after.weights[0])

@@ -14,11 +14,12 @@ from torch import Generator, Tensor
 
 from tutorial_lib.architecture import Architecture, require_architecture
 from tutorial_lib.arguments import require_at_least, require_callable, require_number, require_shape
+from tutorial_lib.gradient_flow import FlowRecord, follow_gradient_flow
 from tutorial_lib.initializations import Initialization, LayerStds
+from tutorial_lib.laziness import input_weight_movement, lazy_ratio
 from tutorial_lib.models import ReLUMLP, require_network
 from tutorial_lib.randomness import random_stream
 from tutorial_lib.tensors import require_finite, require_rows
-from tutorial_lib.training import largest_kernel_eigenvalues, train
 
 
 def stds_at(gamma: float, gamma_prime: float, *, width: int) -> LayerStds:
@@ -68,33 +69,37 @@ def trained_on_plane(
     x: Float[Tensor, "batch dim"],
     y: Float[Tensor, " batch"],
     *,
+    levels: Sequence[float],
     width: int,
     num_networks: int,
-    num_steps: int,
     output_divisor: float = 1.0,
+    max_steps: int = 20_000,
     seed: int = 0,
-) -> tuple[ReLUMLP, ReLUMLP]:
-    """Return two-layer networks on points of the phase diagram, before and after training, as ``networks_at`` orders.
+) -> tuple[ReLUMLP, ReLUMLP, FlowRecord]:
+    """Return two-layer networks on points of the phase diagram, before and after training, and the record of the run.
 
-    Full-batch gradient descent on the mean half square, rate 0.3 / max(largest eigenvalue of the
-    network's own tangent kernel / n, 0.5 / output_divisor), computed anew every 25 steps: outside the
-    linear regime the kernel starts near 0 and grows. In the dtype of x. Raises ``DivergedError`` if a network
-    diverged.
+    In the order of ``networks_at``, in the dtype of x. They follow the gradient flow of the mean half square,
+    solved by ``follow_gradient_flow``, down to the last of ``levels``. A number of steps, or a time, would compare
+    nothing: on the plane the speed of learning differs by orders of magnitude. At each level the record holds
+    "movement", of the input weights alone (the RD of LXMZ21), and "lazy_ratio", of both layers; nan for a network
+    that did not arrive: narrow ones can get stuck.
     """
     require_rows(x=x)
     x = x.detach()
-    require_at_least(1, num_steps=num_steps)
     shape = Architecture(input_dim=x.shape[1], width=width, depth=2)
     generator = random_stream(seed, f"plane of width {width}")
     initial = networks_at(
         points, shape, num_networks=num_networks, output_divisor=output_divisor, generator=generator
     ).to(x)
+
+    def moved(networks: ReLUMLP, members: Tensor) -> dict[str, Tensor]:
+        started = [weight.detach()[members] for weight in initial.weights]
+        start = ReLUMLP.from_weights(started, output_divisor=initial.output_divisor)
+        return {"movement": input_weight_movement(start, networks), "lazy_ratio": lazy_ratio(start, networks)}
+
     networks = deepcopy(initial)
-    for start in range(0, num_steps, 25):
-        largest = largest_kernel_eigenvalues(networks, x) / len(x)
-        rates = 0.3 / largest.clamp(min=0.5 / output_divisor)
-        train(networks, x, y, learning_rate=rates, num_steps=min(25, num_steps - start)).require_all_finite()
-    return initial, networks
+    record = follow_gradient_flow(networks, x, y, levels=levels, measure=moved, max_steps=max_steps)
+    return initial, networks, record
 
 
 def exponents(initialization: Initialization, *, input_dim: int, output_exponent: float = 0.0) -> tuple[float, float]:
