@@ -23,7 +23,7 @@ LEVELS: list[dict[str, set[str]]] = [
         "tensors": set(),
         "progress": set(),
         "book.claims": set(),
-        "book.verdicts": {"arguments"},
+        "book.verdicts": {"arguments", "book.claims"},
         "book.digit_network": set(),
         "book.explorables": {"arguments"},
     },

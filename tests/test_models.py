@@ -381,7 +381,7 @@ def test_a_network_is_asked_for_with_the_sizes_needed(generator):
         (
             torch.ones(3, 5),
             ValueError,
-            r"must be torch.float64 on cpu like the weights, got torch.float32 on cpu: convert with .to\(...\)",
+            r"must be torch.float64 on cpu like the weights, got torch.float32 on cpu: use test_x.to\(torch.float64\)",
         ),
         (torch.ones(3, 5).long(), TypeError, "must hold floating-point numbers, float32 or float64, got torch.int64"),
     ],

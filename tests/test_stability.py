@@ -391,7 +391,7 @@ def sample(model, x, radius=1.0, num_samples=2):
         (
             torch.ones(3, 5),
             ValueError,
-            "^x must be torch.float64 on cpu like the weights, got torch.float32 on cpu: convert with .to\\(...\\)$",
+            "^x must be torch.float64 on cpu like the weights, got torch.float32 on cpu: use x.to\\(torch.float64\\)$",
         ),
     ],
 )

@@ -73,14 +73,15 @@ def test_tensors_of_one_dtype_and_device_are_like_each_other():
 
 
 @pytest.mark.parametrize(
-    ("other", "got"),
+    ("other", "got", "remedy"),
     [
-        (torch.ones(2), "torch.float32 on cpu"),
-        (torch.ones(2, dtype=torch.float64, device="meta"), "torch.float64 on meta"),
+        (torch.ones(2), "torch.float32 on cpu", "torch.float64"),
+        (torch.ones(2, dtype=torch.float64, device="meta"), "torch.float64 on meta", "'cpu'"),
+        (torch.ones(2, device="meta"), "torch.float32 on meta", "'cpu', torch.float64"),
     ],
 )
-def test_another_dtype_or_device_is_refused(other, got):
-    message = rf"^y must be torch.float64 on cpu like the rest, got {got}: convert with .to\(...\)$"
+def test_another_dtype_or_device_is_refused_with_the_call_that_converts(other, got, remedy):
+    message = rf"^y must be torch.float64 on cpu like the rest, got {got}: use y.to\({remedy}\)$"
     with pytest.raises(ValueError, match=message):
         require_like(GOOD, x=GOOD, y=other)
 

@@ -15,7 +15,7 @@ from torch import Generator, Tensor, nn
 from tutorial_lib.architecture import Architecture, require_architecture
 from tutorial_lib.arguments import require_at_least, require_positive
 from tutorial_lib.initializations import LayerStds, require_stds
-from tutorial_lib.tensors import require_finite, require_generator, require_like
+from tutorial_lib.tensors import conversion, require_finite, require_generator, require_like
 
 
 def mask_(
@@ -219,7 +219,7 @@ def require_inputs(model: ReLUMLP, **inputs: Tensor) -> None:
         if (x.dtype, x.device) != (weight.dtype, weight.device):
             wanted = f"{weight.dtype} on {weight.device} like the weights"
             found = f"{x.dtype} on {x.device}"
-            raise ValueError(f"{name} must be {wanted}, got {found}: convert with .to(...)")
+            raise ValueError(f"{name} must be {wanted}, got {found}: {conversion(name, x, weight)}")
 
 
 def antisymmetric(inner: Float[Tensor, "*networks half input_dim"], outer: Float[Tensor, "*networks half"]) -> ReLUMLP:

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from tutorial_lib.tensors import require_finite
+from tutorial_lib.tensors import conversion, require_finite
 
 # Derivative and finite difference may differ where a kink lies between; a wrong derivative differs by more.
 _LARGEST_DISAGREEMENT = 0.5
@@ -223,10 +223,8 @@ def _three_rows(x: Float[Tensor, "batch ..."]) -> Float[Tensor, "3 ..."]:
 
 def _require_parameters_like(model: nn.Module, x: Tensor, name: str) -> None:
     """Raise unless x has the dtype and the device of a parameter of the model, if it has any."""
-    kinds = [(p.dtype, p.device) for p in model.parameters() if p.is_floating_point()]
-    if kinds and (x.dtype, x.device) not in kinds:
-        dtype, device = kinds[0]
-        wanted, found = f"{dtype} on {device} like the model", f"{x.dtype} on {x.device}"
-        raise ValueError(
-            f"{name} must be {wanted}, got {found}: convert with .to({dtype if dtype != x.dtype else device})"
-        )
+    parameters = [p for p in model.parameters() if p.is_floating_point()]
+    if parameters and all((x.dtype, x.device) != (p.dtype, p.device) for p in parameters):
+        first = parameters[0]
+        wanted, found = f"{first.dtype} on {first.device} like the model", f"{x.dtype} on {x.device}"
+        raise ValueError(f"{name} must be {wanted}, got {found}: {conversion(name, x, first)}")

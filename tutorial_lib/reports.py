@@ -283,9 +283,12 @@ def _pairs(data: Batches, labels: Tensor | None) -> Iterator[tuple[Tensor, Tenso
             raise ValueError(f"data must not be a pair of tensors, which could be inputs and labels: {remedy}")
     for batch in batches:
         pair = batch if isinstance(batch, tuple | list) else (batch, None)
-        if len(pair) != 2 or not isinstance(pair[0], Tensor) or not isinstance(pair[1], Tensor | None):
+        if len(pair) == 2 and isinstance(pair[0], Tensor) and not isinstance(pair[1], Tensor | None):
+            remedy = ": convert with torch.tensor(labels)" if isinstance(pair[1], tuple | list) else ""
+            raise TypeError(f"labels must be a tensor, got {kind_of(pair[1])}{remedy}")
+        if len(pair) != 2 or not isinstance(pair[0], Tensor):
             parts = batch if isinstance(batch, tuple | list) else [batch]
-            kinds = ", ".join(kind_of(part) for part in parts)
+            kinds = ", ".join(kind_of(part) for part in parts[:3]) + (", ..." if len(parts) > 3 else "")
             raise TypeError(f"data must give tensors, or pairs of inputs and labels, got a batch of {kinds}")
         x, y = pair
         if x.ndim == 0 or (y is not None and (y.ndim == 0 or len(y) != len(x) or y.is_meta)):

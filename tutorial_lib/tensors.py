@@ -3,11 +3,16 @@
 import numpy as np
 import torch
 from torch import Generator, Tensor
+from torch.utils.data import DataLoader
 
 
 def kind_of(value: object) -> str:
     """Return the type of what is no tensor, in the words of a message; for an array also what to do."""
-    remedy = ": convert with torch.from_numpy(...)" if isinstance(value, np.ndarray) else ""
+    remedy = ""
+    if isinstance(value, np.ndarray):
+        remedy = ": convert with torch.from_numpy(...)"
+    elif isinstance(value, DataLoader):
+        remedy = ": take one batch, x, y = next(iter(loader)); classifier_report and regressor_report take loaders"
     return f"{type(value).__name__}{remedy}"
 
 
@@ -43,13 +48,22 @@ def require_rows(**tensors: Tensor) -> None:
     require_finite(**tensors)
 
 
+def conversion(name: str, value: Tensor, reference: Tensor) -> str:
+    """Return how to give a tensor the dtype and the device of another, in the words of a message."""
+    dtype = "" if value.dtype == reference.dtype else f"{reference.dtype}"
+    device = "" if value.device == reference.device else f"'{reference.device}'"
+    return f"use {name}.to({', '.join(filter(None, (device, dtype)))})"
+
+
 def require_like(reference: Tensor, **tensors: Tensor) -> None:
     """Raise unless every named argument has the dtype and the device of ``reference``."""
     for name, value in tensors.items():
         if (value.dtype, value.device) != (reference.dtype, reference.device):
             wanted = f"{reference.dtype} on {reference.device}"
             found = f"{value.dtype} on {value.device}"
-            raise ValueError(f"{name} must be {wanted} like the rest, got {found}: convert with .to(...)")
+            raise ValueError(
+                f"{name} must be {wanted} like the rest, got {found}: {conversion(name, value, reference)}"
+            )
 
 
 def require_generator(generator: Generator | None) -> Generator:

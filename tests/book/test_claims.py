@@ -1,15 +1,17 @@
 """A claim is silent if it holds; else it stops the tests, and tells a reader."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
-from tutorial_lib.book.claims import STRICT, expect
+from tutorial_lib.book.claims import RECORD, STRICT, Claim, expect
 
 
 @pytest.mark.parametrize("holds", [True, np.bool_(True), torch.tensor(True), 1])
 def test_a_claim_that_holds_says_nothing(holds, capsys):
-    expect("Two is even.", holds)
+    assert expect("Two is even.", holds) == Claim("Two is even.", True)
     assert capsys.readouterr().out == ""
 
 
@@ -22,5 +24,19 @@ def test_a_claim_that_fails_stops_the_tests(holds, monkeypatch):
 
 def test_a_claim_that_fails_tells_a_reader_and_lets_them_go_on(monkeypatch, capsys):
     monkeypatch.delenv(STRICT, raising=False)
-    expect("Two is odd.", False)
+    assert expect("Two is odd.", False) == Claim("Two is odd.", False)
     assert capsys.readouterr().out == "The book saw: Two is odd. With your values this is not so.\n"
+
+
+def test_claims_are_recorded_in_their_order_where_a_file_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv(RECORD, str(tmp_path / "claims"))
+    expect("Zwei ist größer als eins.", True)
+    expect("Three\nlines.", True)
+    lines = (tmp_path / "claims").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line) for line in lines] == ["Zwei ist größer als eins.", "Three\nlines."]
+
+
+def test_a_claim_at_the_end_of_a_cell_shows_nothing():
+    from IPython.core.interactiveshell import InteractiveShell
+
+    assert InteractiveShell.instance().display_formatter.format(Claim("Two is even.", True)) == ({}, {})

@@ -6,6 +6,7 @@ import pytest
 
 from tools import verdicts as tool
 from tools.repository import notebook_paths
+from tutorial_lib.book.claims import Claim
 from tutorial_lib.book.verdicts import MISREADING, VERDICTS, Verdict, Verdicts, stored_verdicts, table
 
 TEXT = {"claim": "a < b", "slides": "7", "about": "during training", "because": "only early", "evidence": "3 of 4"}
@@ -94,3 +95,15 @@ def test_the_package_holds_the_verdicts_of_the_chapters():
     assert tool.FILE.read_text(encoding="utf-8") == tool.collected()
     chapters = [path.stem for path in notebook_paths() if path.parent.name == "notebooks"]
     assert list(stored_verdicts()) == [name for name in chapters if name[:2] not in ("14", "15")]
+
+
+def test_a_verdict_names_the_claims_that_decide_it():
+    html = table({"": [Verdict(**TEXT, verdict="holds", decided_by=[Claim("a is < b", True)])]})
+    assert "<strong>holds</strong>" in html and "<li>a is &lt; b</li>" in html
+
+
+def test_a_verdict_stands_only_while_its_claims_hold():
+    claims = [Claim("a < b", True), Claim("b < c", False)]
+    verdicts = Verdicts(Verdict(**TEXT, verdict="holds", decided_by=claims))
+    for text in verdicts._repr_mimebundle_()[0].values():
+        assert "not with your values" in text and "holds" not in text

@@ -4,15 +4,43 @@ The repository's tests are strict: a claim that does not hold is an error. A rea
 line and goes on.
 """
 
+import json
 import os
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
 
 STRICT = "TUTORIAL_LIB_STRICT"
+# The tool that stores the outputs of a chapter names here the file that collects its claims.
+RECORD = "TUTORIAL_LIB_CLAIMS"
 
 
-def expect(sentence: str, holds: object) -> None:
-    """Say nothing if the sentence holds of these numbers; otherwise say so, or raise where ``STRICT`` is set."""
-    if bool(holds):
-        return
+@dataclass(frozen=True)
+class Claim:
+    """A sentence, and whether it holds of the numbers at hand."""
+
+    sentence: str
+    holds: bool
+
+    def _ipython_display_(self) -> None:
+        """Show nothing where a cell ends with a claim."""
+
+
+def expect(sentence: str, holds: object) -> Claim:
+    """Return the claim; where it does not hold, say so in one line, or raise where ``STRICT`` is set."""
+    claim = Claim(sentence, bool(holds))
+    if record := os.environ.get(RECORD):
+        with Path(record).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(sentence, ensure_ascii=False) + "\n")
+    if claim.holds:
+        return claim
     if os.environ.get(STRICT):
         raise AssertionError(sentence)
     print(f"The book saw: {sentence} With your values this is not so.")
+    return claim
+
+
+def stored_claims() -> dict[str, list[str]]:
+    """Return the sentences that each notebook has checked, by the name of its file, in the order of the book."""
+    text = (files("tutorial_lib.book") / "stored" / "claims.json").read_text(encoding="utf-8")
+    return dict(json.loads(text))

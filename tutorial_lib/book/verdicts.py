@@ -9,8 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 from importlib.resources import files
+from typing import Any
 
 from tutorial_lib.arguments import require_member
+from tutorial_lib.book.claims import Claim
 
 MISREADING = "a tempting misreading"
 VERDICTS = ("holds", "holds under a condition", "not seen", MISREADING)
@@ -25,7 +27,8 @@ class Verdict:
     """What became of one claim.
 
     ``about``: before, during or after training; ``because``: the condition, what was tried, or the
-    argument; ``evidence``: numbers of the chapter that show it; ``whose``: the talk's, of a work that it
+    argument; ``evidence``: numbers of the chapter that show it; ``decided_by``: the claims, checked in the chapter,
+    that decide it: where one of them does not hold, neither does the verdict; ``whose``: the talk's, of a work that it
     cites, this book's, or a reading that nobody has printed. Such a reading is not judged: its ``verdict`` is
     "a tempting misreading", and ``because`` says what is true instead.
     """
@@ -37,6 +40,7 @@ class Verdict:
     because: str
     evidence: str
     whose: str = "talk"
+    decided_by: Sequence[Claim] = ()
 
     def __post_init__(self) -> None:
         """Refuse another verdict, an unknown owner, empty words, and a verdict on what nobody printed."""
@@ -45,7 +49,7 @@ class Verdict:
         if (self.verdict == MISREADING) != (self.whose == "reading"):
             raise ValueError(f"verdict must be {MISREADING!r} for a reading and for nothing else, got {self.verdict!r}")
         for name, text in asdict(self).items():
-            if not text.strip():
+            if isinstance(text, str) and not text.strip():
                 raise ValueError(f"{name} must say something, got {text!r}")
 
 
@@ -59,7 +63,7 @@ class Verdicts:
         self.verdicts = verdicts
 
     def _repr_mimebundle_(self, **_settings: object) -> tuple[dict[str, str], dict[str, object]]:
-        lines = [f"{v.claim} ({_place(v)}): {v.verdict}: {v.because} [{v.evidence}]" for v in self.verdicts]
+        lines = [f"{v.claim} ({_place(v)}): {_word(v)}: {v.because} [{v.evidence}]" for v in self.verdicts]
         data = {"text/html": table({"": self.verdicts}), "text/plain": "\n".join(lines)}
         return data, {METADATA_KEY: [asdict(verdict) for verdict in self.verdicts]}
 
@@ -80,16 +84,32 @@ def _place(verdict: Verdict) -> str:
     return f"{slides} {verdict.slides}; {verdict.about}" + (f"; {owner}" if owner else "")
 
 
+def _word(verdict: Verdict) -> str:
+    """Return the verdict, which stands only while the claims that decide it hold."""
+    return verdict.verdict if all(claim.holds for claim in verdict.decided_by) else "not with your values"
+
+
+def _evidence(verdict: Verdict) -> str:
+    claims = "".join(f"<li>{escape(claim.sentence)}</li>" for claim in verdict.decided_by)
+    if not claims:
+        return escape(verdict.evidence)
+    return f"{escape(verdict.evidence)}<details><summary>decided by</summary><ul>{claims}</ul></details>"
+
+
 def _rows(name: str, verdicts: Iterable[Verdict]) -> Iterable[str]:
     if name:
         yield f'<tr><th scope="rowgroup" colspan="4">{escape(name)}</th></tr>'
     for verdict in verdicts:
         claim = f"{escape(verdict.claim)}<br><small>{escape(_place(verdict))}</small>"
-        cells = [claim, f"<strong>{verdict.verdict}</strong>", escape(verdict.because), escape(verdict.evidence)]
+        cells = [claim, f"<strong>{_word(verdict)}</strong>", escape(verdict.because), _evidence(verdict)]
         yield "<tr>" + "".join(f'<td style="text-align: left">{cell}</td>' for cell in cells) + "</tr>"
 
 
 def stored_verdicts() -> dict[str, list[Verdict]]:
     """Return the verdicts of all chapters, by the name of the chapter's file, in the order of the book."""
     text = (files("tutorial_lib.book") / "stored" / "verdicts.json").read_text(encoding="utf-8")
-    return {chapter: [Verdict(**verdict) for verdict in some] for chapter, some in json.loads(text).items()}
+    return {chapter: [_verdict(**verdict) for verdict in some] for chapter, some in json.loads(text).items()}
+
+
+def _verdict(decided_by: Sequence[Mapping[str, Any]] = (), **words: str) -> Verdict:
+    return Verdict(**words, decided_by=[Claim(**claim) for claim in decided_by])
