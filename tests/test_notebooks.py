@@ -214,6 +214,10 @@ def test_a_planted_fault_is_found(chapter, plant, expected):
     assert any(expected in problem for problem in problems(faulty, "01_a.ipynb"))
 
 
+PREDICTION = "**Predict:** does it fall?\n\n- (a) Yes.\n- (b) No.\n- (c) Now and then."
+ANSWER = "<details>\n<summary>Answer</summary>\n\n(a).\n\n</details>"
+
+
 @pytest.fixture
 def second_edition(chapter):
     """The same chapter in the form of the second edition."""
@@ -222,7 +226,9 @@ def second_edition(chapter):
     cells[0]["source"] = text.replace("**Slide 3** says so. ", "")
     for cell in cells:
         cell["source"] = (
-            "".join(cell["source"]).replace("Predict first", "Predict").replace("We saw", "## Key points\n\nWe saw")
+            "".join(cell["source"])
+            .replace("**Predict first:** does it fall?", PREDICTION)
+            .replace("We saw", f"{ANSWER}\n\n## Key points\n\nWe saw")
         )
         if cell["cell_type"] == "code":
             cell["source"] = cell["source"].replace("assert sqrt(4) == 2", 'expect("Two.", sqrt(4) == 2)')
@@ -242,7 +248,10 @@ SECOND_FAULTS = [
     (replaced("20 minutes", "a while"), "minutes"),
     (replaced("## Sources", "## More"), "Sources"),
     (replaced("We saw", "word " * 2000), "words, at most 2000"),
-    (replaced("We saw", "**Predict:** a? " * 3), "4 predictions, at most 3"),
+    (replaced("We saw", f"{PREDICTION}\n\n{ANSWER}\n\n" * 3), "4 predictions, at most 3"),
+    (replaced("does it fall?\n", "It falls.\n"), "no question with options"),
+    (replaced("- (c) Now and then.", "(c) Now and then."), "no question with options"),
+    (replaced(ANSWER, "Yes."), "no fold 'Answer'"),
     (in_code(ASSERT, "assert 1 == 1"), "use expect"),
     (in_code(SETUP, "import numpy as np"), "# Change me"),
     (in_code(ASSERT, "print(1)"), "checks nothing"),

@@ -270,6 +270,12 @@ def test_a_page_prints_with_its_solutions_and_without_controls(tab):
     assert tab.evaluate(hidden) == []
 
 
+@every_chapter
+def test_every_prediction_of_a_chapter_has_its_buttons(tab):
+    notebook = (ROOT / "notebooks" / Path(tab.url).with_suffix(".ipynb").name).read_text(encoding="utf-8")
+    assert tab.locator("ul.prediction").count() == notebook.count("**Predict:**")
+
+
 def flipbooks(tab):
     return tab.locator("figure.flipbook").all()
 

@@ -34,6 +34,7 @@ SECOND_FRAME = {
     "a heading 'Sources'": r"^#+ Sources",
 }
 MAX_WORDS, MAX_PREDICTIONS = 2000, 3
+PREDICTION = r":\*\*[^\n]+\?\n\n- \(a\) [^\n]+\n- \(b\) [^\n]+\n- \(c\) [^\n]+"
 CHANGE_ME = r"^# Change me"
 FORBIDDEN_CODE = {
     "a trailing semicolon": r";[ \t]*$",
@@ -217,13 +218,23 @@ def text_problems(notebook: Notebook) -> Iterator[str]:
         yield "a Markdown cell shows an image: no remote images, and local ones have no place in Colab"
 
 
+def prediction_problems(notebook: Notebook) -> Iterator[str]:
+    """Check the form of predictions, which the page turns into buttons (book/site_root/predict.js)."""
+    pieces = re.split(r"\*\*Predict", prose(notebook))[1:]
+    if len(pieces) > MAX_PREDICTIONS:
+        yield f"the chapter asks for {len(pieces)} predictions, at most {MAX_PREDICTIONS}"
+    for piece in pieces:
+        if not re.match(PREDICTION, piece, re.DOTALL):
+            yield f"a prediction is no question with options '- (a)', '- (b)', '- (c)': '{piece[:60]}'"
+        if "<summary>Answer</summary>" not in piece:
+            yield f"a prediction has no fold 'Answer': '{piece[:60]}'"
+
+
 def second_edition_problems(notebook: Notebook) -> Iterator[str]:
     """Check what the second edition promises: short, few predictions, a knob, no assert in a reader's way."""
-    words, predictions = len(prose(notebook).split()), len(re.findall(r"\*\*Predict", prose(notebook)))
+    words = len(prose(notebook).split())
     if words > MAX_WORDS:
         yield f"the chapter has {words} words, at most {MAX_WORDS}"
-    if predictions > MAX_PREDICTIONS:
-        yield f"the chapter asks for {predictions} predictions, at most {MAX_PREDICTIONS}"
     if not re.search(r"^\*\*[A-Z]", source(notebook["cells"][0]), re.MULTILINE):
         yield "the first cell does not give its answer, a paragraph that begins in bold"
     cells = code_cells(notebook)
@@ -242,6 +253,7 @@ def frame_problems(notebook: Notebook) -> Iterator[str]:
             yield f"the chapter lacks {name}"
     if second:
         yield from second_edition_problems(notebook)
+        yield from prediction_problems(notebook)
     exercises = re.split(r"^#+ (?=.*Exercise\b)", text, flags=re.MULTILINE)[1:]
     if len(exercises) < 2:
         yield f"{len(exercises)} headings 'Exercise', at least 2"
