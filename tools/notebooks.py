@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
+from tools.claims import keep
 from tools.repository import notebook_paths
 from tools.verdicts import collect
+from tutorial_lib.book.claims import RECORD
 
 STATE = "application/vnd.jupyter.widget-state+json"
 VIEW = "application/vnd.jupyter.widget-view+json"
@@ -120,8 +123,8 @@ def normalise(notebook: Notebook) -> Notebook:
     return normalise_widgets(notebook)
 
 
-def store(path: Path) -> None:
-    """Run one notebook from its stored sources and write it back with its outputs."""
+def store(path: Path, record: Path) -> None:
+    """Run one notebook from its stored sources and write it back with its outputs; keep the claims it made."""
     source = json.loads(path.read_text(encoding="utf-8"))
     add_missing_ids(source)
     source["nbformat"], source["nbformat_minor"] = 4, 5
@@ -138,7 +141,8 @@ def store(path: Path) -> None:
     running: list[int] = []
     client.on_cell_execute = lambda cell, cell_index: running.append(cell_index)  # noqa: ARG005
     try:
-        client.execute(stderr=subprocess.DEVNULL)  # the kernel's log, not what cells write
+        environment = os.environ | {RECORD: str(record)}
+        client.execute(stderr=subprocess.DEVNULL, env=environment)  # the kernel's log, not what cells write
     except (CellExecutionError, CellTimeoutError) as error:
         text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
         cell = f"cell {running[-1] + 1} of {len(notebook.cells)}"
@@ -146,6 +150,7 @@ def store(path: Path) -> None:
     stored = nbformat.reads(json.dumps(normalise(json.loads(json.dumps(notebook)))), as_version=4)
     nbformat.validate(stored)
     path.write_text(nbformat.writes(stored) + "\n", encoding="utf-8")
+    keep(path, [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()])
 
 
 def main(names: list[str]) -> None:
@@ -153,7 +158,10 @@ def main(names: list[str]) -> None:
     os.environ.setdefault("TQDM_DISABLE", "1")  # no progress bars in stored outputs
     for path in [Path(name).resolve() for name in names] or notebook_paths():
         start = time.perf_counter()
-        store(path)
+        with tempfile.TemporaryDirectory() as folder:
+            record = Path(folder) / "claims"
+            record.touch()
+            store(path, record)
         # Before the next notebook runs: the last chapter reads what the others have shown.
         collect()
         print(f"{time.perf_counter() - start:6.1f} s  {path.name}", flush=True)

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from tutorial_lib.book.claims import RECORD, STRICT, Claim, expect
+from tools import claims as tool
+from tools.repository import notebook_paths
+from tutorial_lib.book.claims import RECORD, STRICT, Claim, expect, listing, stored_claims
 
 
 @pytest.mark.parametrize("holds", [True, np.bool_(True), torch.tensor(True), 1])
@@ -40,3 +42,33 @@ def test_a_claim_at_the_end_of_a_cell_shows_nothing():
     from IPython.core.interactiveshell import InteractiveShell
 
     assert InteractiveShell.instance().display_formatter.format(Claim("Two is even.", True)) == ({}, {})
+
+
+def test_the_list_of_claims_says_each_once_below_its_chapter_and_escapes_it():
+    html = listing({"One": ["a < b", "c", "a < b"], "Two": ["d"]})
+    assert html.count("<li>a &lt; b</li>") == 1 and html.index("One (2)") < html.index("<li>c</li>") < html.index("Two")
+
+
+@pytest.mark.parametrize("path", notebook_paths(), ids=lambda path: path.stem)
+def test_the_stored_claims_are_those_of_the_notebook(path):
+    assert tool.differences(path, stored_claims().get(path.stem, [])) == []
+
+
+def notebook(tmp_path, source):
+    path = tmp_path / "01_a.ipynb"
+    path.write_text(json.dumps({"cells": [{"cell_type": "code", "source": source}]}))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("source", "sentences", "expected"),
+    [
+        ("expect(f'{a} of {b} fall.', a > 1)", ["3 of 4 fall."], []),
+        ("expect(f'{a} of {b} fall.', a > 1)", ["3 of 4 rise."], 2),
+        ("x = expect('All fall.', True)", [], ["claimed, not stored: All\\ fall\\."]),
+        ("print(1)", ["All fall."], ["stored, no longer claimed: All fall."]),
+    ],
+)
+def test_a_claim_that_changed_is_found(tmp_path, source, sentences, expected):
+    found = tool.differences(notebook(tmp_path, source), sentences)
+    assert found == expected if isinstance(expected, list) else len(found) == expected

@@ -6,7 +6,9 @@ line and goes on.
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from importlib.resources import files
 from pathlib import Path
 
@@ -38,6 +40,16 @@ def expect(sentence: str, holds: object) -> Claim:
         raise AssertionError(sentence)
     print(f"The book saw: {sentence} With your values this is not so.")
     return claim
+
+
+def listing(claims: Mapping[str, Sequence[str]]) -> str:
+    """Return HTML that lists the sentences of each chapter, folded below its name; one said twice stands once."""
+    folds = []
+    for name, sentences in claims.items():
+        items = "".join(f"<li>{escape(sentence)}</li>" for sentence in dict.fromkeys(sentences))
+        title = f"{escape(name)} ({len(dict.fromkeys(sentences))})"
+        folds.append(f"<details><summary>{title}</summary><ul>{items}</ul></details>")
+    return "".join(folds)
 
 
 def stored_claims() -> dict[str, list[str]]:
