@@ -16,7 +16,7 @@ torch.set_num_threads(1)
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RESULTS = ROOT / "tutorial_lib" / "book" / "stored" / "benchmarks.json"
-GROUPS = {"estimators", "memory", "variance", "evaluation", "training", "growth"}
+GROUPS = {"estimators", "memory", "variance", "evaluation", "training", "growth", "explorables"}
 # BENCH_QUICK=1: few rounds, small sizes, and the stored file stays as it is.
 QUICK = bool(os.environ.get("BENCH_QUICK"))
 
