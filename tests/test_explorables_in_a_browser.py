@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from tools.explorables import collapse
 from tutorial_lib.architecture import Architecture
 from tutorial_lib.book.digit_network import digit_network
 from tutorial_lib.book.experiments import exact_stability
-from tutorial_lib.book.explorables import STILLS, element, scripts_of
+from tutorial_lib.book.explorables import STILLS, element, scripts_of, show
 from tutorial_lib.bounds import lazy_rate
 from tutorial_lib.laziness import empirical_tangent_kernel, lazy_ratio
 from tutorial_lib.models import ReLUMLP
@@ -46,7 +47,9 @@ def open_page(browser, tmp_path):
     """Open a page from a file, with an explorable and its scripts; fail if it complains or asks for anything else."""
     complaints, tabs = [], []
 
-    def open_it(name, *, size=DESKTOP, theme="light", scripts=True, fault=("", ""), motion="reduce", copies=1):
+    def open_it(
+        name, *, size=DESKTOP, theme="light", scripts=True, fault=("", ""), motion="reduce", copies=1, touch=False
+    ):
         inline = "".join(f"<script>{script.replace(*fault)}</script>" for script in scripts_of(name))
         text = (element(name) + inline) * copies
         page = tmp_path / f"{name}.html"
@@ -55,6 +58,7 @@ def open_page(browser, tmp_path):
             viewport=dict(zip(("width", "height"), size, strict=True)),
             java_script_enabled=scripts,
             reduced_motion=motion,
+            has_touch=size == PHONE,
         )
         tab = context.new_page()
         tab.on("pageerror", lambda error: complaints.append(str(error)))
@@ -138,6 +142,37 @@ def test_every_control_has_a_name_and_answers_to_the_keyboard(name, open_page):
             control.focus()
             tab.keyboard.press("Home" if before == control.get_attribute("max") else "End")
             assert control.input_value() != before and control.get_attribute("aria-valuetext")
+
+
+@EVERY
+def test_every_control_answers_to_a_finger(name, open_page):
+    tab = open_page(name, size=PHONE)
+    tab.wait_for_function(f"document.querySelector('companion-{name}').running")
+    tab.wait_for_function(f"document.querySelector('companion-{name}').says.textContent")
+    shadow = f"document.querySelector('companion-{name}').shadowRoot"
+    looks = f"{shadow}.querySelector('.explorable').innerHTML"
+    controls = tab.locator(f"companion-{name} .controls").locator("input[type=range], .options label, button")
+    for control in [one for one in controls.all() if one.is_visible()]:
+        if not control.is_visible() or control.locator("input:checked").count():
+            continue  # an earlier tap took it away, or it is chosen already
+        control.scroll_into_view_if_needed()
+        before, box = tab.evaluate(looks), control.bounding_box()
+        share = 0.2 if control.evaluate("one => one.type === 'range' && one.value === one.max") else 0.8
+        tab.touchscreen.tap(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
+        tab.wait_for_function(f"before => {looks} !== before", arg=before, timeout=5000)
+
+
+@EVERY
+def test_it_runs_in_a_frame_of_its_own_as_in_colab(name, browser, monkeypatch):
+    monkeypatch.delenv("TUTORIAL_LIB_STRICT", raising=False)
+    complaints, tab = [], browser.new_page()
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    tab.set_content(f'<iframe sandbox="allow-scripts" width="800" height="700" srcdoc="{escape(show(name).data)}">')
+    frame = tab.frames[1]
+    frame.wait_for_function(f"document.querySelector('companion-{name}')?.running")
+    assert frame.locator(f"companion-{name} .stage").bounding_box()["height"] > 150
+    tab.close()
+    assert complaints == []
 
 
 # The collapse.
