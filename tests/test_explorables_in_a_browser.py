@@ -47,9 +47,7 @@ def open_page(browser, tmp_path):
     """Open a page from a file, with an explorable and its scripts; fail if it complains or asks for anything else."""
     complaints, tabs = [], []
 
-    def open_it(
-        name, *, size=DESKTOP, theme="light", scripts=True, fault=("", ""), motion="reduce", copies=1, touch=False
-    ):
+    def open_it(name, *, size=DESKTOP, theme="light", scripts=True, fault=("", ""), motion="reduce", copies=1):
         inline = "".join(f"<script>{script.replace(*fault)}</script>" for script in scripts_of(name))
         text = (element(name) + inline) * copies
         page = tmp_path / f"{name}.html"
