@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 ADDRESS ?=
 NOTEBOOKS ?=
 MODULES ?=
+CHAPTERS ?=
 SITE := _build/html
 COLAB := .colab
 
@@ -28,7 +29,7 @@ SITE_SOURCES := _config.yml _toc.yml tools/book_fixes.py $(shell find tutorial_l
 require_python = command -v "$(PYTHON)" >/dev/null 2>&1 || { \
   echo "No '$(PYTHON)' found: install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3"; exit 1; }
 
-.PHONY: help book test notebooks check bench serve colab mutate lock address clean
+.PHONY: help book test notebooks check bench serve colab mutate knobs lock address clean
 
 help:
 	@echo "make book       build the book into $(SITE), warnings are errors"
@@ -39,6 +40,7 @@ help:
 	@echo "make bench      time and memory, into tutorial_lib/book/stored/benchmarks.json (BENCH_QUICK=1: a trial, into _build)"
 	@echo "make colab      run the notebooks with the versions that Google Colab ships"
 	@echo "make mutate     plant faults in the package and count those that its tests see (MODULES=\"exact bounds\" for some)"
+	@echo "make knobs      run each chapter with other values in its cell \"Change me\" (CHAPTERS=\"7 14\" for some)"
 	@echo "make lock       write requirements.txt again from pyproject.toml"
 	@echo "make address ADDRESS=https://github.com/owner/name   write the repository's address everywhere"
 	@echo "make clean      remove what was built, the environment too"
@@ -98,6 +100,10 @@ colab: $(COLAB)/installed
 # Into a folder of its own: `make book` removes _build.
 mutate: $(VENV)/installed
 	$(BIN)/python -m tools.mutate $(MODULES)
+
+# As a reader who changes a number: no claim may stop them.
+knobs: $(VENV)/installed
+	$(BIN)/python -m tools.knobs $(CHAPTERS)
 
 lock:
 	@$(require_python)

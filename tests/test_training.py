@@ -496,7 +496,7 @@ def test_the_bar_is_off_in_tests_and_notebooks():
         ),
         (
             {"x": torch.ones(9, 5)},
-            r"^x must be torch.float64 on cpu like the weights, got torch.float32 on cpu: convert",
+            r"^x must be torch.float64 on cpu like the weights, got torch.float32 on cpu: use x.to\(torch.float64\)$",
         ),
         ({"x": torch.ones(9, 5).double() / 0}, "^x must be finite, got nan or infinity$"),
         ({"y": torch.zeros(9) / 0}, "^y must be finite, got nan or infinity$"),
