@@ -26,7 +26,6 @@ from tutorial_lib.book.plotting import (
     plot_images,
     plot_measured_schemes,
     plot_rate,
-    plot_schemes,
 )
 from tutorial_lib.estimates import Estimate
 from tutorial_lib.initializations import SCHEMES
@@ -71,13 +70,6 @@ def test_a_rate_keeps_its_shape_ends_at_its_pin_and_says_that_it_is_a_rate(ax):
     (line,) = ax.lines
     np.testing.assert_allclose(line.get_xydata(), [[16, 1.2], [64, 0.6], [256, 0.3]])
     assert (line.get_linestyle(), line.get_label()) == (":", "rate: slide 16")
-
-
-def test_schemes_are_drawn_in_their_colours_under_their_names(ax):
-    assert plot_schemes(ax, X, {"ntk": [3.0, 2.0, 1.0], "he": [1.0, 1.0, 1.0]}) is ax
-    assert [(line.get_label(), line.get_color()) for line in ax.lines] == [
-        (NAME_OF_SCHEME[scheme], COLOUR_OF_SCHEME[scheme]) for scheme in ("ntk", "he")
-    ]
 
 
 def test_nothing_is_drawn_elsewhere(ax):

@@ -110,24 +110,6 @@ def plot_rate(
     return ax
 
 
-def plot_schemes(ax: Axes, x: Sequence[float], values: Mapping[str, Sequence[float]]) -> Axes:
-    """Solid lines of exact values, one per scheme, each in its colour and named at its end."""
-    for scheme, line in values.items():
-        name, colour = NAME_OF_SCHEME[scheme], COLOUR_OF_SCHEME[scheme]
-        plot_exact(ax, x, line, label=name, colour=colour)
-        # Colour alone is lost in grey print, so the name stands at the line as well.
-        ax.annotate(
-            name,
-            (x[-1], line[-1]),
-            xytext=(0, 5),
-            textcoords="offset points",
-            ha="right",
-            va="bottom",
-            color=colour,
-        )
-    return ax
-
-
 def colour_of_width(width: int) -> str:
     """Return the colour of a width, lighter for narrower: one ladder, of no scheme's colour, from 8 to 1024."""
     rung = min(max((log2(width) - 3) / 7, 0.0), 1.0)
