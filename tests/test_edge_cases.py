@@ -407,10 +407,10 @@ CALLS: dict[str, Callable[[], tuple[Callable[..., object], dict[str, object]]]] 
     ),  # fmt: skip
     "Transformations": lambda: (
         transformations.Transformations,
-        {"max_angle": 10.0, "max_shift": 0.1, "max_scale": 0.1, "noise_std": 0.1},
+        {"max_angle": 10.0, "max_shift": 0.1, "max_scale": 0.1},
     ),
     "Transformations.sample": lambda: (
-        transformations.Transformations(max_angle=10.0, noise_std=0.1).sample,
+        transformations.Transformations(max_angle=10.0, max_scale=0.1).sample,
         {"images": IMAGES, "generator": stream()},
     ),
     "move": lambda: (

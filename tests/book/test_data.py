@@ -9,7 +9,7 @@ import sklearn.datasets
 import torch
 
 from tools import bundled_mnist
-from tutorial_lib.book.data import load, load_images
+from tutorial_lib.book.data import load, load_images, mnist_parts
 
 
 def as_set(x):
@@ -132,6 +132,17 @@ def test_bundled_rows_are_the_first_of_the_shuffle_of_all(tmp_path, monkeypatch)
     with np.load(tmp_path / "rows.npz") as written:
         np.testing.assert_array_equal(written["pixels"], pixels[order])
         np.testing.assert_array_equal(written["classes"], classes[order])
+
+
+def test_the_parts_of_mnist_are_those_of_its_makers():
+    parts, rows = mnist_parts(), load_images("mnist", num_train=1000, num_test=24)
+    images = torch.cat([rows.train_images, rows.test_images])
+    classes = torch.cat([rows.train_classes, rows.test_classes])
+    # The published order: 60,000 rows for training, then 10,000 for testing.
+    test = torch.from_numpy(np.random.default_rng(0).permutation(70_000)[:1024] >= 60_000)
+    assert torch.equal(parts.test_images, images[test]) and torch.equal(parts.test_classes, classes[test])
+    assert torch.equal(parts.train_images, images[~test]) and torch.equal(parts.train_classes, classes[~test])
+    assert not as_set(parts.train_images) & as_set(parts.test_images)
 
 
 def test_pixels_of_mnist_are_in_the_unit_interval_whether_bundled_or_downloaded(monkeypatch):

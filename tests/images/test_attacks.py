@@ -172,7 +172,7 @@ def test_the_expected_objective_is_the_mean_over_transformations():
     images, objective = random_images(), targeted(classifier(), torch.tensor([0, 1, 2, 0, 1, 2]))
     still = expected(objective, Transformations(), num_transformations=3, generator=stream())
     torch.testing.assert_close(still(images), objective(images))
-    turns = Transformations(max_angle=60, noise_std=0.1)
+    turns = Transformations(max_angle=60, max_shift=0.1)
     by_hand, same = stream(1), stream(1)
     values = [objective(turns.sample(images, generator=by_hand)) for _ in range(4)]
     found = expected(objective, turns, num_transformations=4, generator=same)(images)
@@ -185,7 +185,7 @@ def test_the_hit_rate_counts_answers_under_fresh_transformations():
     still = hit_rate(model, images, answers, Transformations(), num_transformations=3, generator=stream())
     never = hit_rate(model, images, (answers + 1) % 3, Transformations(), num_transformations=3, generator=stream())
     assert still.tolist() == [1.0] * 6 and never.tolist() == [0.0] * 6
-    turns, by_hand = Transformations(max_angle=180, noise_std=0.3), stream(2)
+    turns, by_hand = Transformations(max_angle=180, max_shift=0.5), stream(2)
     hits = [(model(turns.sample(images, generator=by_hand)).argmax(1) == answers).double() for _ in range(50)]
     found = hit_rate(model, images, answers, turns, num_transformations=50, generator=stream(2))
     torch.testing.assert_close(found, torch.stack(hits).mean(dim=0))
@@ -358,12 +358,12 @@ def test_an_attack_changes_neither_the_model_nor_the_random_state():
     before, state = [value.clone() for value in model.state_dict().values()], torch.get_rng_state()
     objective = expected(
         untargeted(model, classes),
-        Transformations(max_angle=30, noise_std=0.1),
+        Transformations(max_angle=30, max_scale=0.1),
         num_transformations=2,
         generator=stream(),
     )
     attack(objective, images, LinfBall(0.1), num_restarts=1, generator=stream())
-    hit_rate(model, images, classes, Transformations(noise_std=0.1), num_transformations=2, generator=stream())
+    hit_rate(model, images, classes, Transformations(max_shift=0.1), num_transformations=2, generator=stream())
     assert all(map(torch.equal, model.state_dict().values(), before))
     assert torch.equal(torch.get_rng_state(), state)
     assert not model.training and all(parameter.grad is None for parameter in model.parameters())

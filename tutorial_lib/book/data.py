@@ -126,3 +126,15 @@ def load_images(source: str = "digits", *, num_train: int = 1400, num_test: int 
     side = round(pixels.shape[1] ** 0.5)
     x, y = torch.from_numpy(pixels).reshape(-1, 1, side, side), torch.from_numpy(classes)
     return ImageSplit(x[:num_train], y[:num_train], x[num_train:], y[num_train:])
+
+
+def mnist_parts() -> ImageSplit:
+    """Return the bundled rows of MNIST, divided into training and test images as its makers divided them.
+
+    Pixels as in ``load_images``. The network that reads digits in the page has seen none of the test images.
+    """
+    pixels, classes = _bundled("mnist")
+    x, y = torch.from_numpy(pixels).reshape(-1, 1, 28, 28), torch.from_numpy(classes)
+    # Rows keep the order of the source: 60,000 training images, then 10,000 test images.
+    test = torch.from_numpy(fixed_shuffle(70_000, len(classes)) >= 60_000)
+    return ImageSplit(x[~test], y[~test], x[test], y[test])

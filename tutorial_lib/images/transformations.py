@@ -1,4 +1,4 @@
-"""Random changes of an image as a camera sees them: rotation, shift, scale and noise."""
+"""Random changes of an image as a camera sees them: rotation, shift and scale."""
 
 from dataclasses import dataclass
 from math import pi
@@ -25,18 +25,16 @@ def require_images(**images: Tensor) -> None:
 class Transformations:
     """A distribution of transformations, the T of expectation over transformations [AEIK18].
 
-    Angle, both shifts and scale are independent and uniform, the noise is Gaussian. A field that is 0
-    leaves its part out.
+    Angle, both shifts and scale are independent and uniform. A field that is 0 leaves its part out.
     """
 
     max_angle: float = 0.0  # degrees, either way
     max_shift: float = 0.0  # either way, in halves of the image's side, along each axis
     max_scale: float = 0.0  # sizes from 1 - max_scale to 1 + max_scale
-    noise_std: float = 0.0  # per pixel, in units of the pixel range [0, 1]
 
     def __post_init__(self) -> None:
         """Refuse what is no amount of change."""
-        for name, largest in (("max_angle", 180), ("max_shift", 2), ("max_scale", 0.9), ("noise_std", 1)):
+        for name, largest in (("max_angle", 180), ("max_shift", 2), ("max_scale", 0.9)):
             require_number(**{name: getattr(self, name)})
             if not 0 <= getattr(self, name) <= largest:
                 raise ValueError(f"{name} must be between 0 and {largest}, got {getattr(self, name)}")
@@ -61,8 +59,7 @@ class Transformations:
             shifts=draws[1:3].T * self.max_shift,
             scales=1 + draws[3] * self.max_scale,
         )
-        noise = torch.randn(images.shape, generator=generator, device=device, dtype=exact).to(images)
-        return (moved + self.noise_std * noise).clamp(0, 1)
+        return moved.clamp(0, 1)  # rounding
 
 
 def move(
