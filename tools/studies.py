@@ -104,11 +104,10 @@ PARITY_LEVELS = (0.45, 0.4, 0.35, 0.3, 0.25, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03, 0
 TEN_LEVELS = (2.0, 1.5, 1.0, 0.7, 0.5, 0.3, 0.2, 0.1, 0.05)
 TEN = {"levels": TEN_LEVELS, "task": "ten", "num_train": 512, "loss": "cross entropy"}
 MANY, EIGHT, FEW = {64: 16, 128: 12, 256: 8, 1024: 4}, {1024: 8}, {64: 8, 256: 4, 1024: 2}
-SIXTEEN = {256: 16, 1024: 8}
 # Silent starts: at the border, beyond it, and in the range of the talk's example.
 SILENT, EIGHT_WIDE, FEW_LEVELS = (f"{POWER}0.5", f"{POWER}1", f"{POWER}1.75"), {64: 16, 1024: 8}, (0.2, 0.1, 0.07, 0.05)
 STUDIES = {
-    "flow_parity": Study(FOUR, (2, 4, 6, 8), (8, 16, 32, 64, 128, 256, 512), SIXTEEN, common={"levels": PARITY_LEVELS}),
+    "flow_parity": Study(FOUR, (2, 4, 6, 8), (8, 16, 32, 64, 128, 256, 512), MANY, common={"levels": PARITY_LEVELS}),
     "flow_parity_half_tolerance": Study(
         FOUR, (2, 8), (16, 128), MANY, common={"levels": PARITY_LEVELS, "tolerance": 0.005}
     ),
