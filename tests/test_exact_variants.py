@@ -141,6 +141,12 @@ def test_without_the_identity_a_block_is_a_relu_layer_and_a_linear_one(width, sc
     assert isclose(mean_residual_growth(width, weight_scale=scale) / scale, expected, rel_tol=1e-13)
 
 
+def test_a_block_of_11_neurons_is_as_exact_as_wide_ones():
+    # Among the widths whose rule has steps of a third of the spread, it would lose most to steps a tenth longer.
+    expected = mean_chi_binomial(11) * mean_chi(11)
+    assert isclose(mean_residual_growth(11, weight_scale=1e16) / 1e16, expected, rel_tol=3e-14)
+
+
 def test_a_layer_of_two_leaky_neurons_worked_out_by_hand():
     # Both on, with probability 1/4: E chi_2 = sqrt(pi / 2). Both off: a times this. One on: E sqrt(x^2 + a^2 y^2) is
     # E chi_2 times the mean of sqrt(cos^2 + a^2 sin^2) over the circle, (2 / pi) E(1 - a^2), the elliptic integral.

@@ -26,7 +26,7 @@ GUIDE = ROOT / "CONTRIBUTING.md"
 # As paths inside the package: images/attacks is tested by tests/images/test_attacks.py.
 MODULES = (
     *("exact", "bounds", "gaussians", "kernels", "lazy_limit", "stability", "estimates"),
-    *("training", "laziness", "phase_diagram", "images/attacks", "gradient_flow", "exact_variants"),
+    *("training", "laziness", "phase_diagram", "images/attacks", "gradient_flow", "exact_variants", "slopes"),
 )
 # Not the options of the package: jaxtyping's import hook refuses a package that is imported already, mutmut gets 255
 # and calls every mutant a timeout: a perfect score. Doctests: each mutant repeats the docstring; one is enough.

@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import normalize
 
 from tutorial_lib.arguments import require_at_least, require_positive
-from tutorial_lib.models import ReLUMLP, require_inputs, require_network
+from tutorial_lib.models import ReLUMLP, require_network
 from tutorial_lib.perturbations import uniform_on_sphere
 from tutorial_lib.stability import input_jacobians
 
@@ -39,8 +39,9 @@ def flip_distances(model: ReLUMLP, x: Float[Tensor, "batch dim"]) -> Float[Tenso
     Exact where f is linear on the way; elsewhere the true length is longer or shorter.
     """
     require_network(model, output_dim=1)
-    distances: Tensor = model(x).detach().abs() / input_jacobians(model, x).squeeze(-2).norm(dim=-1)
-    return distances.nan_to_num(nan=torch.inf, posinf=torch.inf)
+    lengths = input_jacobians(model, x).squeeze(-2).norm(dim=-1)
+    distances: Tensor = model(x).detach().abs() / lengths
+    return distances.where(lengths > 0, torch.inf)
 
 
 def survives_attack(
@@ -77,7 +78,6 @@ def steepest_found(
     neighbours of each, nearer and nearer ones. What they find is a lower bound of the Lipschitz constant.
     """
     require_network(model, output_dim=1)
-    require_inputs(model, x=x)
     require_at_least(1, num_rounds=num_rounds)
     found = [max(_climb(one, x, num_rounds), _wander(one, x, num_rounds, generator)) for one in _members(model)]
     largest = torch.tensor(found, dtype=x.dtype, device=x.device)
@@ -97,10 +97,9 @@ def _climb(network: ReLUMLP, x: Tensor, num_rounds: int) -> float:
     largest = 0.0
     for _ in range(num_rounds):
         gradients = input_jacobians(network, x).squeeze(-2)
-        lengths = gradients.norm(dim=1, keepdim=True)
-        largest = max(largest, lengths.max().item())
-        uphill = gradients * (gradients * x).sum(dim=1, keepdim=True).sign()  # away from 0
-        x = torch.where(lengths > 0, normalize(uphill), x)
+        largest = max(largest, gradients.norm(dim=1).max().item())
+        # Away from f = 0; what has no slope goes to x = 0, which has none either.
+        x = normalize(gradients * (gradients * x).sum(dim=1, keepdim=True).sign())
     return largest
 
 
