@@ -196,3 +196,11 @@ def test_messages_name_what_is_wrong(generator):
             call()
     with pytest.raises(ValueError, match="x must be .* like the weights"):
         steepest_found(PLANE, x.float(), generator=generator)
+
+
+@pytest.mark.usefixtures("as_a_reader")
+def test_inputs_that_do_not_fit_are_refused_by_their_name(ensemble, x):
+    with pytest.raises(ValueError, match=r"^x must have shape \(batch, 5\)"):
+        survives_attack(ensemble, x[:, :4], radius=0.1)
+    with pytest.raises(ValueError, match=r"use x.to\(torch.float64\)$"):
+        survives_attack(ensemble, x.float(), radius=0.1)

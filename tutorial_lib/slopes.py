@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import normalize
 
 from tutorial_lib.arguments import require_at_least, require_positive
-from tutorial_lib.models import ReLUMLP, require_network
+from tutorial_lib.models import ReLUMLP, require_inputs, require_network
 from tutorial_lib.perturbations import uniform_on_sphere
 from tutorial_lib.stability import input_jacobians
 
@@ -50,9 +50,10 @@ def survives_attack(
     """Return whether f keeps its sign at each row through an attack that may move it by ``radius``.
 
     The first step goes the whole way against the gradient; the others, a quarter of it each, are kept in the ball.
-    False is a proof: a point that flips the sign was met. True is none: another attack may find one.
+    False is a proof: a point was met where f has another sign, or is 0. True is none: another attack may find one.
     """
     require_network(model, output_dim=1)
+    require_inputs(model, x=x)
     require_positive(radius=radius)
     require_at_least(1, num_steps=num_steps)
     kept = []
