@@ -443,7 +443,8 @@ def test_the_disc_is_moved_as_torch_moves_it(width, layers, radius, open_page):
     found = numbers(tab, "disc")
     x = torch.tensor([found["input"]], dtype=torch.float64)
     rings, spokes = torch.meshgrid(torch.arange(6), torch.arange(96), indexing="ij")
-    angles, lengths = 2 * torch.pi * spokes.double() / 96, ((rings + 0.5) / 6).double().sqrt()
+    angles = 2 * torch.pi * spokes.double() / 96
+    lengths = 2 / 3 * ((rings + 1).double() ** 1.5 - rings.double() ** 1.5) / 6**0.5
     disc = torch.stack([lengths * angles.cos(), lengths * angles.sin()], dim=-1).reshape(-1, 2)
     moved = through(found["weights"], x + radius * disc, layers) - through(found["weights"], x, layers)
     assert found["truth"] == pytest.approx(moved.norm(dim=1).mean().item() / radius, rel=1e-7)
@@ -453,6 +454,13 @@ def test_the_disc_is_moved_as_torch_moves_it(width, layers, radius, open_page):
             return through(found["weights"], rows, layers)
 
     assert found["linear"] == pytest.approx(perturbation_stability(Part().eval(), x).mean, rel=1e-6, abs=1e-12)
+
+
+def test_a_small_disc_moves_as_its_linear_image_does(open_page):
+    tab = open_page("disc")
+    tab.evaluate(f"{DISC}.radius.value = 0.02; {DISC}.redraw()")
+    found = numbers(tab, "disc")
+    assert found["truth"] == pytest.approx(found["linear"], rel=1e-6)
 
 
 def test_the_input_moves_by_key_and_by_pointer(open_page):

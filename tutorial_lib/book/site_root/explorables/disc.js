@@ -15,7 +15,7 @@
   const times = (matrix, vector) => matrix.map((row) => row.reduce((sum, entry, j) => sum + entry * vector[j], 0));
   const relu = (vector) => vector.map((entry) => Math.max(0, entry));
 
-  /** What stands after so many weight matrices; behind every one but the last comes a relu. */
+  /** What stands after so many weight matrices; every one but the last is followed by a relu. */
   function forward(weights, x, layers) {
     return weights.slice(0, layers).reduce((now, weight, l) => {
       const next = times(weight, now);
@@ -69,10 +69,14 @@
     return ((2 / 3) * long * sum) / a;
   }
 
-  /** Points of the unit disc, each standing for the same area: rings from the middle outwards. */
+  /**
+   * Points of the unit disc, each standing for the same area: rings from the middle outwards, each at the mean length
+   * within its area, so that the mean over the points is exact for a linear image.
+   */
   const DISC = Array.from({ length: RINGS }, (_, ring) =>
     Array.from({ length: SPOKES }, (__, spoke) => {
-      const angle = (2 * Math.PI * spoke) / SPOKES, length = Math.sqrt((ring + 0.5) / RINGS);
+      const angle = (2 * Math.PI * spoke) / SPOKES;
+      const length = ((2 / 3) * ((ring + 1) ** 1.5 - ring ** 1.5)) / Math.sqrt(RINGS);
       return [length * Math.cos(angle), length * Math.sin(angle)];
     })).flat();
   const CIRCLE = Array.from({ length: 241 }, (_, k) => [Math.cos((2 * Math.PI * k) / 240), Math.sin((2 * Math.PI * k) / 240)]);
