@@ -28,11 +28,14 @@ KNOB = re.compile(r"^(?P<names>[A-Z]\w*(?:, [A-Z]\w*)*) = (?P<value>.*?)(?P<comm
 SCHEMES = ('"lecun"', '"ntk"')
 # By the number of the chapter: the values of each knob, the quickest turn of the chapter first.
 TURNS: dict[int, dict[str, tuple[str, ...]]] = {
+    1: {"DIGIT": ("0", "5", "9"), "CHANGE": ("0.02", "0.2", "0.4"), "WIDTH": ("64", "128", "200")},
     4: {
         "WIDTH": ("64", "200", "1024"),
         "PLACES": ("[(0.7, 0.0), (1.5, 0.5)]", "[(0.5, -0.5), (1.2, 0.0)]", "[(0.5, 0.5), (2.0, 0.0)]"),
         "LABELS": ("[0.5, 0.4, -0.5, 0.1]", "[-0.3, 0.7, 0.2, -0.6]", "[0.2, 0.2, -0.2, -0.2]"),
     },
+    5: {"RADIUS": ("0.01", "1", "3"), "DEPTH": ("2", "6", "10"), "WIDTH": ("16", "64", "1024")},
+    6: {"SCHEME": SCHEMES, "WIDTH": ("1", "20", "100"), "DEPTH": ("2", "3", "12")},
     7: {"INPUTS": ("10", "200", "784"), "SCHEME": SCHEMES, "DEPTH": ("2", "7", "12")},
     8: {"LEVEL": ("0.4", "0.1", "0.05"), "SCHEME": ('"lecun"', '"ntk"', '"mup"'), "DEPTH": ("2", "6", "8")},
     9: {"WIDTH": ("32", "64", "8"), "SCHEME": SCHEMES, "SHALLOW, DEEP": ("2, 3", "3, 4", "2, 6")},
