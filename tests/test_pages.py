@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tools.heroes import caption_of, hero_of, local_links, sentence_of
+from tools.knobs import path_of
 
 ROOT = Path(__file__).parent.parent
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -61,7 +62,20 @@ def test_a_chapter_without_an_answer_or_a_picture_is_refused():
         hero_of([{"source": "print(1)", "outputs": [{"data": {"text/plain": "1"}}]}])
 
 
-@pytest.mark.parametrize("minutes", [60, 90, 180])
-def test_the_minutes_of_a_plan_add_up(minutes):
+# Each longer plan begins with the shorter one.
+@pytest.mark.parametrize(("minutes", "more"), [(60, 60), (90, 30), (180, 90)])
+def test_the_minutes_of_a_plan_add_up(minutes, more):
     plan = next(plan[0] for plan in PLAN.finditer(page("session_plans.md")) if int(plan["minutes"]) == minutes)
-    assert sum(map(int, re.findall(r"^\| (\d+) \|", plan, re.M))) == minutes
+    assert sum(map(int, re.findall(r"^\| (\d+) \|", plan, re.MULTILINE))) == more
+
+
+def test_a_plan_names_figures_and_predictions_that_exist():
+    for row in re.findall(r"^\| \d+ \| \[(\d+)\].+$", page("session_plans.md"), re.MULTILINE):
+        text = "\n".join("".join(cell["source"]) for cell in cells_of(path_of(int(row))))
+        (line,) = (found for found in page("session_plans.md").splitlines() if f"| [{row}](" in found)
+        for figure in re.findall(r"\d+\.\d+", line.split("|")[3]):
+            assert f"*Figure {figure}.*" in text, figure
+        for section in re.findall(r"[pv](?:rediction|ote)s? of sections? (\d)(?: and (\d))?", line):
+            for number in filter(None, section):
+                start = text.index(f"\n## {number} ")
+                assert "**Predict:**" in text[start : text.index("\n## ", start + 5)], (row, number)

@@ -29,6 +29,11 @@ SCHEMES = ('"lecun"', '"ntk"')
 # By the number of the chapter: the values of each knob, the quickest turn of the chapter first.
 TURNS: dict[int, dict[str, tuple[str, ...]]] = {
     1: {"DIGIT": ("0", "5", "9"), "CHANGE": ("0.02", "0.2", "0.4"), "WIDTH": ("64", "128", "200")},
+    2: {
+        "SCALES": ("[0.1, 1.0]", "[0.02, 0.5, 5.0]", "[2, 0.3, 0.1]"),
+        "NEURONS": ("8", "32", "100"),
+        "SEED": ("1", "2", "3"),
+    },
     4: {
         "WIDTH": ("64", "200", "1024"),
         "PLACES": ("[(0.7, 0.0), (1.5, 0.5)]", "[(0.5, -0.5), (1.2, 0.0)]", "[(0.5, 0.5), (2.0, 0.0)]"),
