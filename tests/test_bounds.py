@@ -168,6 +168,13 @@ def test_eleven_inputs_are_too_few_for_the_order_of_the_comparison():
     assert over_the_smaller(architecture(11, 4, 2)) > 1 > over_the_smaller(architecture(12, 4, 2))
 
 
+@pytest.mark.parametrize("depth", range(2, 13))
+def test_the_ntk_row_that_fits_the_he_row_lies_above_huangs_expression_near_its_hump_up_to_depth_four_only(depth):
+    for width, above in ((depth**3 // 2, depth <= 4), (10 * depth**3, False)):
+        shape = architecture(784, width, depth)
+        assert (sqrt(784) * lazy_rate("he", shape) > huang2021_rate(shape)) == above
+
+
 def test_huangs_expression_is_no_lipschitz_constant_of_the_ntk_network():
     shape = architecture(784, 1024, 2)
     exact = initial_perturbation_stability(INITIALIZATIONS["ntk"](shape), shape)
