@@ -174,8 +174,9 @@ def networks_at_level(
     """
     networks, _ = _start(scheme, split, width=width, depth=depth, num_networks=num_networks, seed=seed)
     initial = deepcopy(networks)
-    settings = {"levels": [level], "tolerance": tolerance, "max_steps": max_steps}
-    flowed = follow_gradient_flow(networks, split.train_x, split.train_y, **settings)
+    flowed = follow_gradient_flow(
+        networks, split.train_x, split.train_y, levels=[level], tolerance=tolerance, max_steps=max_steps
+    )
     return initial, networks, flowed.time[:, 0]
 
 
