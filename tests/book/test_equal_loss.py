@@ -8,7 +8,7 @@ import torch
 
 from tutorial_lib.architecture import Architecture
 from tutorial_lib.book.data import load
-from tutorial_lib.book.equal_loss import OPTIMIZERS, Optimizer, flow_rows, leads, optimizer_rows
+from tutorial_lib.book.equal_loss import OPTIMIZERS, Optimizer, flow_rows, leads, networks_at_level, optimizer_rows
 from tutorial_lib.book.experiments import random_networks, reference_stds
 from tutorial_lib.estimates import Estimate
 from tutorial_lib.exact import mean_abs_coordinate
@@ -151,6 +151,27 @@ def test_the_flow_meets_its_levels(task):
         assert row.num_reached == 4
         assert isclose(row.loss.mean, row.level, rel_tol=0.01)
         assert row.loss.standard_error < 0.01 * row.level
+
+
+def test_networks_at_a_level_are_those_of_the_rows():
+    split = data()
+    (row,) = flow_rows("he", split, levels=[0.2], **SIZES)
+    initial, networks, times = networks_at_level("he", split, level=0.2, **SIZES)
+    singles, _ = start("he", split, **SIZES)
+    for place, single in enumerate(singles):
+        assert all(torch.equal(w[place], own) for w, own in zip(initial.weights, single.weights, strict=True))
+    ends = [ReLUMLP.from_weights([w.detach()[place] for w in networks.weights]) for place in range(4)]
+    found = [measured(end, single, split, HALF_SQUARE) for end, single in zip(ends, singles, strict=True)]
+    for place, time in enumerate(times.tolist()):
+        found[place]["time"] = time
+    for name in ("time", "loss", "stability", "accuracy", "lazy_ratio"):
+        assert isclose(getattr(row, name).mean, sum(one[name] for one in found) / 4, rel_tol=1e-6), name
+
+
+def test_networks_that_do_not_come_down_to_the_level_have_no_time_and_have_moved():
+    initial, networks, times = networks_at_level("he", data(), level=1e-9, max_steps=3, **SIZES)
+    assert torch.isnan(times).all() and len(times) == SIZES["num_networks"]
+    assert all((after != before).any() for before, after in zip(initial.weights, networks.weights, strict=True))
 
 
 def test_networks_that_never_arrive_are_counted_and_in_no_mean():

@@ -20,7 +20,6 @@ from tutorial_lib.book.plotting import (
     look_of_scheme,
     plot_bound,
     plot_curve,
-    plot_draws,
     plot_estimates,
     plot_exact,
     plot_images,
@@ -147,19 +146,6 @@ def test_measured_schemes_stand_side_by_side_in_their_looks():
         assert np.allclose(points.get_ydata(), [1.0, 0.5, 0.25])
         assert (points.get_marker(), points.get_color()) == (MARKER_OF_SCHEME[scheme], COLOUR_OF_SCHEME[scheme])
         assert container.get_label() == NAME_OF_SCHEME[scheme]
-
-
-def test_draws_become_means_over_networks_at_their_widths(ax):
-    draws = {"he": [[1.0, 3.0], [0.5, 0.7], [0.2, 0.2]], "ntk": [[5.0, 5.0], [4.0, 2.0], [1.0, 1.0]]}
-    assert plot_draws(ax, X, draws, {"he": "He nets", "ntk": "NTK nets"}) is ax
-    means = [container[0].get_xydata() for container in ax.containers]
-    np.testing.assert_allclose(means, [[[16, 2], [64, 0.6], [256, 0.2]], [[16, 5], [64, 3], [256, 1]]])
-    (bars,) = ax.containers[0][2]
-    # Two standard errors of the draws 1 and 3: 2 * sqrt(2) / sqrt(2).
-    np.testing.assert_allclose(bars.get_segments()[0][:, 1], [0, 4])
-    assert [container.get_label() for container in ax.containers] == ["He nets", "NTK nets"]
-    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
-    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["16", "64", "256"]
 
 
 def test_images_show_their_pixels_on_one_grey_scale_under_their_titles():

@@ -154,6 +154,32 @@ def flow_rows(
     return [_row(shared, tables, place, level, 0) for place, level in enumerate(flowed.levels)]
 
 
+def networks_at_level(
+    scheme: str,
+    split: Split,
+    *,
+    width: int,
+    depth: int,
+    num_networks: int,
+    level: float,
+    tolerance: float = 0.01,
+    max_steps: int = 20_000,
+    seed: int = 0,
+) -> tuple[ReLUMLP, ReLUMLP, Tensor]:
+    """Follow gradient flow from networks of a scheme to a training loss, the mean half square.
+
+    Return the networks before training, the networks there, and the times, for what the rows of ``flow_rows`` do not
+    hold; at equal settings the networks are the same. The time of a network that does not come down to ``level`` is
+    nan, and its weights are those that it ended with.
+    """
+    networks, _ = _start(scheme, split, width=width, depth=depth, num_networks=num_networks, seed=seed)
+    initial = deepcopy(networks)
+    flowed = follow_gradient_flow(
+        networks, split.train_x, split.train_y, levels=[level], tolerance=tolerance, max_steps=max_steps
+    )
+    return initial, networks, flowed.time[:, 0]
+
+
 # Of weights and the stable learning rates: an optimizer, and a factor for the loss of each network.
 _Maker = Callable[[list[Tensor], Tensor], tuple[torch.optim.Optimizer, Tensor]]
 

@@ -12,7 +12,6 @@ import numpy.typing as npt
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
-from matplotlib.ticker import LogLocator, NullLocator
 
 from tutorial_lib.estimates import Estimate
 
@@ -44,29 +43,6 @@ def plot_estimates(
     means = [estimate.mean for estimate in estimates]
     bars = [2 * estimate.standard_error for estimate in estimates]
     ax.errorbar(x, means, yerr=bars, fmt=marker, color=colour, label=label)
-    return ax
-
-
-def plot_draws(
-    ax: Axes,
-    widths: Sequence[int],
-    draws: Mapping[str, Sequence[Iterable[float]]],
-    names: Mapping[str, str] = NAME_OF_SCHEME,
-) -> Axes:
-    """Means over networks against width, both axes logarithmic, one curve of marks per scheme.
-
-    ``draws`` maps a scheme to one row per width, which holds one number per network.
-    """
-    for scheme, rows in draws.items():
-        look = look_of_scheme(scheme) | {"label": names[scheme]}
-        plot_estimates(ax, widths, [Estimate.from_draws(row) for row in rows], **look)
-    ax.set(xscale="log", yscale="log", xlabel="width $m$")
-    ax.set_xticks(widths, [str(width) for width in widths])
-    ax.set_xticks([], minor=True)
-    # Between powers of ten as well: curves over few widths often span less than a decade.
-    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    ax.yaxis.set_major_formatter("{x:g}")
-    ax.yaxis.set_minor_locator(NullLocator())
     return ax
 
 
