@@ -19,18 +19,9 @@ MIN_WORDS_PER_LINE, MAX_DEFINITIONS, MAX_IMPORT_LINES = 8, 3, 12
 MIN_ALT = 40
 TAGS = {INSTALL_TAG, "hide-input", "remove-input", "remove-cell", "solution"}
 FRAME = {
-    "a first line '# Title'": r"\A# ",
-    "the talk's slide, '**Slide'": r"\*\*Slide",
-    "its time, '... minutes'": r"\d+ minutes",
-    "'Predict first'": r"Predict first",
-    "a summary, 'We saw'": r"[Ww]e saw",
-    "a heading 'Sources'": r"^#+ Sources",
-}
-# A chapter of the second edition, which ends with key points, has another frame.
-SECOND_EDITION = r"^## Key points"
-SECOND_FRAME = {
     "a first line '# Number Title'": r"\A# \d+ ",
     "its time, '... minutes'": r"\d+ minutes",
+    "key points, '## Key points'": r"^## Key points",
     "a heading 'Sources'": r"^#+ Sources",
 }
 MAX_WORDS, MAX_PREDICTIONS = 2000, 3
@@ -230,8 +221,8 @@ def prediction_problems(notebook: Notebook) -> Iterator[str]:
             yield f"a prediction has no fold 'Answer': '{piece[:60]}'"
 
 
-def second_edition_problems(notebook: Notebook) -> Iterator[str]:
-    """Check what the second edition promises: short, few predictions, a knob, no assert in a reader's way."""
+def promise_problems(notebook: Notebook) -> Iterator[str]:
+    """Check what a chapter promises: short, few predictions, a knob, no assert in a reader's way."""
     words = len(prose(notebook).split())
     if words > MAX_WORDS:
         yield f"the chapter has {words} words, at most {MAX_WORDS}"
@@ -247,19 +238,22 @@ def second_edition_problems(notebook: Notebook) -> Iterator[str]:
 def frame_problems(notebook: Notebook) -> Iterator[str]:
     """Check the frame of a chapter."""
     text = prose(notebook)
-    second = re.search(SECOND_EDITION, text, re.MULTILINE)
-    for name, pattern in (SECOND_FRAME if second else FRAME).items():
+    for name, pattern in FRAME.items():
         if not re.search(pattern, text, re.MULTILINE):
             yield f"the chapter lacks {name}"
-    if second:
-        yield from second_edition_problems(notebook)
-        yield from prediction_problems(notebook)
     exercises = re.split(r"^#+ (?=.*Exercise\b)", text, flags=re.MULTILINE)[1:]
     if len(exercises) < 2:
         yield f"{len(exercises)} headings 'Exercise', at least 2"
     for exercise in exercises:
         if "<details>" not in exercise:
             yield f"no folded solution, <details>, beside '{exercise.splitlines()[0]}'"
+
+
+def chapter_problems(notebook: Notebook) -> Iterator[str]:
+    """Check what only chapters must have."""
+    yield from frame_problems(notebook)
+    yield from promise_problems(notebook)
+    yield from prediction_problems(notebook)
 
 
 def launch_problems(notebook: Notebook, name: str) -> Iterator[str]:
@@ -310,7 +304,7 @@ def problems(notebook: Notebook, name: str) -> list[str]:
         *code_problems(notebook),
         *figure_problems(notebook),
         *text_problems(notebook),
-        *([] if name.startswith("book/") else frame_problems(notebook)),
+        *([] if name.startswith("book/") else chapter_problems(notebook)),
         *launch_problems(notebook, name),
         *widget_problems(notebook),
     ]

@@ -23,7 +23,6 @@ from tutorial_lib.book.plotting import (
     plot_estimates,
     plot_exact,
     plot_images,
-    plot_measured_schemes,
     plot_rate,
 )
 from tutorial_lib.estimates import Estimate
@@ -135,17 +134,6 @@ def test_figures_are_opaque_and_light_also_on_a_dark_page():
         ]
         plt.close(figure)
     assert [to_hex(face, keep_alpha=True) for face in faces] == ["#ffffffff"] * 3
-
-
-def test_measured_schemes_stand_side_by_side_in_their_looks():
-    ax = Figure().add_subplot()
-    assert plot_measured_schemes(ax, X, {"lecun": ESTIMATES, "he": ESTIMATES, "ntk": ESTIMATES}, shift=2) is ax
-    for container, scheme, place in zip(ax.containers, ("lecun", "he", "ntk"), (-2, 0, 2), strict=True):
-        points = container.lines[0]
-        assert np.allclose(points.get_xdata(), [value + place for value in X])
-        assert np.allclose(points.get_ydata(), [1.0, 0.5, 0.25])
-        assert (points.get_marker(), points.get_color()) == (MARKER_OF_SCHEME[scheme], COLOUR_OF_SCHEME[scheme])
-        assert container.get_label() == NAME_OF_SCHEME[scheme]
 
 
 def test_images_show_their_pixels_on_one_grey_scale_under_their_titles():

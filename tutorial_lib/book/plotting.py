@@ -46,16 +46,6 @@ def plot_estimates(
     return ax
 
 
-def plot_measured_schemes(
-    ax: Axes, x: Sequence[float], values: Mapping[str, Sequence[Estimate]], *, shift: float = 0
-) -> Axes:
-    """Means with bars, one scheme after another in its look, each moved by ``shift`` more so that none hides."""
-    for place, (scheme, estimates) in enumerate(values.items()):
-        moved = [value + (place - (len(values) - 1) / 2) * shift for value in x]
-        plot_estimates(ax, moved, estimates, **look_of_scheme(scheme))
-    return ax
-
-
 def plot_exact(ax: Axes, x: Sequence[float], values: Sequence[float], *, label: str, colour: str) -> Axes:
     """Solid line: an exact law."""
     ax.plot(x, values, "-", color=colour, label=label)
