@@ -32,7 +32,7 @@ KNOWN_FINDINGS = [
     ("label-content-name-mismatch", ".nav-link"),
     ("label-content-name-mismatch", ".theme-switch-button"),
     ("label-content-name-mismatch", '<summary aria-label="Toggle hidden content"'),  # MyST-NB's folded cells
-    ("region", ".sidebar-primary-item"),  # the theme's title
+    ("region", "logo__title"),  # the theme's title
     ("aria-allowed-role", "#id"),  # docutils' bibliography entries
     ("aria-deprecated-role", "#id"),
     ("aria-required-children", ".citation-list"),
