@@ -171,7 +171,8 @@ def look(tab, *, viewport=DESKTOP, colours="light", media="screen", unfolded=Fal
     # The new colours are drawn, and no transition is under way.
     tab.evaluate("""async () => {
       await new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)));
-      await Promise.allSettled(document.getAnimations().map(animation => animation.finished));
+      const settled = Promise.allSettled(document.getAnimations().map(animation => animation.finished));
+      await Promise.race([settled, new Promise(done => setTimeout(done, 3000))]);  // one may wait for ever
     }""")
     return tab
 
