@@ -17,7 +17,7 @@ Notebook = dict[str, Any]
 MAX_MEDIAN_LINES, MAX_CELL_LINES, MAX_CHAPTER_LINES = 6, 15, 150
 MIN_WORDS_PER_LINE, MAX_DEFINITIONS, MAX_IMPORT_LINES = 8, 3, 12
 MIN_ALT = 40
-TAGS = {INSTALL_TAG, "hide-input", "remove-input", "remove-cell", "solution"}
+TAGS = {INSTALL_TAG, "hide-input", "remove-input", "remove-output", "remove-cell", "solution"}
 FRAME = {
     "a first line '# Number Title'": r"\A# \d+ ",
     "its time, '... minutes'": r"\d+ minutes",

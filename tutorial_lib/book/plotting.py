@@ -18,7 +18,7 @@ from tutorial_lib.estimates import Estimate
 STYLE = "tutorial_lib.book.style"
 COLOUR_OF_SCHEME: Mapping[str, str] = {"lecun": "#0072B2", "he": "#D55E00", "ntk": "#009E73", "mup": "#000000"}
 MARKER_OF_SCHEME: Mapping[str, str] = {"lecun": "o", "he": "s", "ntk": "^", "mup": "D"}
-NAME_OF_SCHEME: Mapping[str, str] = {"lecun": "LeCun", "he": "He", "ntk": "NTK (talk's)", "mup": "muP"}
+NAME_OF_SCHEME: Mapping[str, str] = {"lecun": "LeCun", "he": "He", "ntk": "NTK", "mup": "muP"}
 
 
 def look_of_scheme(scheme: str) -> dict[str, str]:

@@ -35,3 +35,10 @@ new MutationObserver(() => {
     if (label) handle.setAttribute('aria-label', label.textContent);
   }
 }).observe(document.documentElement, { childList: true, subtree: true });
+
+// Show the current page in the side bar, without moving the page itself.
+document.addEventListener('DOMContentLoaded', () => {
+  const bar = document.querySelector('.bd-sidebar-primary');
+  const current = bar?.querySelector('.bd-links .current.active');
+  if (current) bar.scrollTop = current.offsetTop - bar.clientHeight / 3;
+});

@@ -62,7 +62,7 @@
         label: "change of each pixel", min: 0, max: 0.4, step: 0.01, value: 0.1,
         show: (size) => `${Math.round(100 * size)} % of its range`, change: () => this.redraw(),
       });
-      this.button("toss other coins", () => { this.seed += 1; this.redraw(); });
+      this.button("another random change", () => { this.seed += 1; this.redraw(); });
       this.button("draw your own", () => this.take(new Float64Array(PIXELS)));
       const row = this.stage.appendChild(node("div", { class: "row" }));
       this.views = ["as it is", "random change", "chosen change"].map((title) => {
@@ -125,7 +125,7 @@
       const still = (one) => (one.digit === plain.digit ? `still ${one.digit}` : `${one.digit} now`);
       this.say(
         `The network reads ${plain.digit}. After a random change: ${still(random)}. After a chosen change of the same ` +
-        `size: ${still(chosen)}. It reads ${(100 * this.accuracy).toFixed(1)} % of 10,000 test images rightly.`,
+        `size: ${still(chosen)}. It reads ${(100 * this.accuracy).toFixed(1)} % of 10,000 test images correctly.`,
       );
     }
 
