@@ -37,8 +37,9 @@ def colab_link(path: str) -> str:
 
 
 def notebook_paths() -> list[Path]:
-    """Return the chapters, and after them the pages of the book that are notebooks."""
-    return [*sorted((ROOT / "notebooks").glob("*.ipynb")), *sorted((ROOT / "book").glob("*.ipynb"))]
+    """Return the chapters, then the pages of the book that are notebooks, last the one that lists what all claim."""
+    pages = sorted((ROOT / "book").glob("*.ipynb"), key=lambda path: (path.stem == "claims", path.name))
+    return [*sorted((ROOT / "notebooks").glob("*.ipynb")), *pages]
 
 
 def name_of(path: Path) -> str:

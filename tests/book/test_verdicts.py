@@ -10,12 +10,14 @@ from tools.repository import notebook_paths
 from tutorial_lib.book.claims import Claim
 from tutorial_lib.book.verdicts import MISREADING, VERDICTS, Verdict, Verdicts, stored_verdicts, table
 
+CLAIMS = [Claim("a is < b", True)]
 TEXT = {"claim": "a < b", "slides": "7", "about": "during training", "because": "only early", "evidence": "3 of 4"}
+GIVEN: dict = TEXT | {"decided_by": CLAIMS}
 
 
 def test_another_verdict_is_refused():
     with pytest.raises(ValueError, match="^verdict must be one of .*not seen, got 'mostly holds'$"):
-        Verdict(**TEXT, verdict="mostly holds")
+        Verdict(**GIVEN, verdict="mostly holds")
 
 
 @pytest.mark.parametrize(
@@ -25,16 +27,16 @@ def test_only_what_somebody_printed_is_judged(whose, verdict):
     with pytest.raises(
         ValueError, match=f"^verdict must be 'a tempting misreading' for a reading .*, got '{verdict}'$"
     ):
-        Verdict(**TEXT, verdict=verdict, whose=whose)
+        Verdict(**GIVEN, verdict=verdict, whose=whose)
 
 
 def verdict_of(whose, **words):
-    return Verdict(**TEXT | words, verdict=MISREADING if whose == "reading" else "holds", whose=whose)
+    return Verdict(**GIVEN | words, verdict=MISREADING if whose == "reading" else "holds", whose=whose)
 
 
 def test_an_unknown_owner_is_refused():
     with pytest.raises(ValueError, match="^whose must be one of book, cited, reading, talk, got 'mine'$"):
-        Verdict(**TEXT, verdict="holds", whose="mine")
+        Verdict(**GIVEN, verdict="holds", whose="mine")
 
 
 def test_the_table_says_whose_claim_it_is_unless_it_is_the_talks():
@@ -49,7 +51,7 @@ def test_the_table_says_whose_claim_it_is_unless_it_is_the_talks():
 @pytest.mark.parametrize("name", TEXT)
 def test_every_field_says_something(name):
     with pytest.raises(ValueError, match=f"^{name} must say something, got ' '$"):
-        Verdict(**TEXT | {name: " "}, verdict="holds")
+        Verdict(**GIVEN | {name: " "}, verdict="holds")
 
 
 def test_no_verdicts_are_no_table():
@@ -58,13 +60,13 @@ def test_no_verdicts_are_no_table():
 
 
 def test_the_table_shows_every_field_and_escapes_it():
-    html = table({"Chapter 3": [Verdict(**TEXT, verdict="holds")]})
+    html = table({"Chapter 3": [Verdict(**GIVEN, verdict="holds")]})
     for text in ("a &lt; b", "slide 7; during training", "<strong>holds</strong>", "only early", "3 of 4", "Chapter 3"):
         assert html.count(text) == 1
 
 
 def test_no_text_becomes_markup():
-    verdict = Verdict(**{name: f"<{name}>" for name in TEXT}, verdict="holds")
+    verdict = Verdict(**{name: f"<{name}>" for name in TEXT}, verdict="holds", decided_by=CLAIMS)
     html = table({"<chapter>": [verdict]})
     for name in (*TEXT, "chapter"):
         assert f"<{name}>" not in html and f"&lt;{name}&gt;" in html
@@ -74,13 +76,13 @@ def test_no_text_becomes_markup():
     "slides, words", [("7", "slide 7;"), ("8, 9", "slides 8, 9;"), ("16 to 18", "slides 16 to 18;")]
 )
 def test_several_slides_are_called_slides(slides, words):
-    verdict = Verdict(**TEXT | {"slides": slides}, verdict="holds")
+    verdict = Verdict(**GIVEN | {"slides": slides}, verdict="holds")
     assert words in table({"": [verdict]}) and words in Verdicts(verdict)._repr_mimebundle_()[0]["text/plain"]
 
 
 def test_a_notebook_stores_what_it_shows(tmp_path):
     verdicts = [
-        Verdict(**TEXT | {"claim": word}, verdict=word, whose="reading" if word == MISREADING else "talk")
+        Verdict(**GIVEN | {"claim": word}, verdict=word, whose="reading" if word == MISREADING else "talk")
         for word in VERDICTS
     ]
     data, metadata = Verdicts(*verdicts)._repr_mimebundle_()
@@ -99,12 +101,17 @@ def test_the_package_holds_the_verdicts_of_the_chapters():
 
 
 def test_a_verdict_names_the_claims_that_decide_it():
-    html = table({"": [Verdict(**TEXT, verdict="holds", decided_by=[Claim("a is < b", True)])]})
+    html = table({"": [Verdict(**GIVEN, verdict="holds")]})
     assert "<strong>holds</strong>" in html and "<li>a is &lt; b</li>" in html
 
 
 def test_a_verdict_stands_only_while_its_claims_hold():
     claims = [Claim("a < b", True), Claim("b < c", False)]
-    verdicts = Verdicts(Verdict(**TEXT, verdict="holds", decided_by=claims))
+    verdicts = Verdicts(Verdict(**GIVEN | {"decided_by": claims}, verdict="holds"))
     for text in verdicts._repr_mimebundle_()[0].values():
         assert "not with your values" in text and "holds" not in text
+
+
+def test_a_verdict_without_a_claim_is_refused():
+    with pytest.raises(ValueError, match="^decided_by must name at least one claim, got none$"):
+        Verdict(**GIVEN | {"decided_by": []}, verdict="holds")

@@ -39,15 +39,17 @@ class Verdict:
     verdict: str
     because: str
     evidence: str
+    decided_by: Sequence[Claim]
     whose: str = "talk"
-    decided_by: Sequence[Claim] = ()
 
     def __post_init__(self) -> None:
-        """Refuse another verdict, an unknown owner, empty words, and a verdict on what nobody printed."""
+        """Refuse another verdict, an unknown owner, empty words, no claim, and a verdict on what nobody printed."""
         require_member(VERDICTS, verdict=self.verdict)
         require_member(WHOSE, whose=self.whose)
         if (self.verdict == MISREADING) != (self.whose == "reading"):
             raise ValueError(f"verdict must be {MISREADING!r} for a reading and for nothing else, got {self.verdict!r}")
+        if not self.decided_by:
+            raise ValueError("decided_by must name at least one claim, got none")
         for name, text in asdict(self).items():
             if isinstance(text, str) and not text.strip():
                 raise ValueError(f"{name} must say something, got {text!r}")
@@ -91,8 +93,6 @@ def _word(verdict: Verdict) -> str:
 
 def _evidence(verdict: Verdict) -> str:
     claims = "".join(f"<li>{escape(claim.sentence)}</li>" for claim in verdict.decided_by)
-    if not claims:
-        return escape(verdict.evidence)
     return f"{escape(verdict.evidence)}<details><summary>decided by</summary><ul>{claims}</ul></details>"
 
 
@@ -111,5 +111,5 @@ def stored_verdicts() -> dict[str, list[Verdict]]:
     return {chapter: [_verdict(**verdict) for verdict in some] for chapter, some in json.loads(text).items()}
 
 
-def _verdict(decided_by: Sequence[Mapping[str, Any]] = (), **words: str) -> Verdict:
+def _verdict(decided_by: Sequence[Mapping[str, Any]], **words: str) -> Verdict:
     return Verdict(**words, decided_by=[Claim(**claim) for claim in decided_by])
