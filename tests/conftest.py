@@ -24,3 +24,19 @@ def generator():
 def as_a_reader(monkeypatch):
     """Annotations unchecked, as outside the tests: what the library itself says then shows."""
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """The browser of all tests of a file; a machine without one skips them, but not in CI."""
+    from playwright.sync_api import sync_playwright
+
+    from tests.browsers import BROWSER, launched
+
+    if BROWSER is None:
+        message = "no Chromium for the browser tests: apt-get install chromium"
+        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+    with sync_playwright() as playwright:
+        browser = launched(playwright)
+        yield browser
+        browser.close()

@@ -1,17 +1,14 @@
 """The explorables in a real browser: right numbers, every control by mouse and key, for everybody, and no request."""
 
 import json
-import os
 import re
-import shutil
 from html import escape
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from playwright.sync_api import sync_playwright
 
+from tests.browsers import serious_findings
 from tools.explorables import collapse
 from tutorial_lib.architecture import Architecture
 from tutorial_lib.book.digit_network import digit_network
@@ -23,23 +20,10 @@ from tutorial_lib.models import ReLUMLP
 from tutorial_lib.stability import perturbation_stability
 from tutorial_lib.training import train
 
-AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
-BROWSER = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
 DESKTOP, PHONE, PROJECTOR = (900, 800), (390, 844), (1280, 720)
 EVERY = pytest.mark.parametrize("name", list(STILLS))
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if BROWSER is None:
-        message = "no Chromium for the browser tests: apt-get install chromium"
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -96,9 +80,7 @@ def test_it_fits_its_screen_and_draws_something(name, size, open_page):
 def test_axe_finds_nothing_serious(name, theme, open_page):
     tab = open_page(name, theme=theme)
     tab.evaluate("theme => { document.body.style.background = theme === 'dark' ? '#121212' : 'white'; }", theme)
-    tab.evaluate(AXE)
-    found = tab.evaluate("async () => (await axe.run('main')).violations.map(v => [v.impact, v.id, v.nodes[0].html])")
-    assert [finding for finding in found if finding[0] in ("serious", "critical")] == []
+    assert serious_findings(tab) == []
 
 
 @EVERY

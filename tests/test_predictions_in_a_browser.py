@@ -1,18 +1,15 @@
 """Predictions in a real browser: a choice shows the figure, nothing is hidden for good, paper shows everything."""
 
-import os
 import re
-import shutil
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
+
+from tests.browsers import serious_findings
 
 ROOT = Path(__file__).parent.parent
 SCRIPT = (ROOT / "book" / "site_root" / "predict.js").read_text(encoding="utf-8")
 STYLE = (ROOT / "book" / "_static" / "book.css").read_text(encoding="utf-8")
-AXE = (ROOT / "tests" / "vendor" / "axe.min.js").read_text(encoding="utf-8")
-BROWSER = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
 PAGE = """<html lang="en"><title>t</title><style>{style}</style><script>{script}</script>
 <main><article class="bd-article"><h1>t</h1>
 <p><strong>Predict:</strong> which way?</p>
@@ -27,17 +24,6 @@ PAGE = """<html lang="en"><title>t</title><style>{style}</style><script>{script}
 SECOND = "<p><strong>Predict:</strong> and here?</p><ul><li>(a) Yes.</li></ul><div class='cell_output'>yes</div>"
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if BROWSER is None:
-        message = "no Chromium for the browser tests: apt-get install chromium"
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -120,9 +106,7 @@ def test_a_question_without_an_answer_of_its_own_is_left_as_it_is(open_page):
 def test_axe_finds_nothing_serious(open_page, scheme):
     tab = open_page()
     tab.emulate_media(color_scheme=scheme)
-    tab.evaluate(AXE)
-    found = tab.evaluate("async () => (await axe.run('main')).violations.map(v => [v.impact, v.id, v.nodes[0].html])")
-    assert [finding for finding in found if finding[0] in ("serious", "critical")] == []
+    assert serious_findings(tab) == []
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,7 @@
 
 import functools
 import http.server
-import os
 import re
-import shutil
 import threading
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -12,18 +10,15 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import yaml
 from bs4 import BeautifulSoup
-from playwright.sync_api import sync_playwright
+
+from tests.browsers import AXE
 
 ROOT = Path(__file__).parent.parent
 SITE = ROOT / "_build" / "html"
-AXE = (ROOT / "tests" / "vendor" / "axe.min.js").read_text(encoding="utf-8")
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
 PAGES = [f"{name}.html" for name in [TOC["root"], *(c["file"] for p in TOC["parts"] for c in p["chapters"])]]
 CHAPTERS = [page for page in PAGES if page.startswith("notebooks/")]
 CHAPTERS_WITH_FLIPBOOK = {2, 4, 6, 7, 8}
-BROWSER = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-FLAGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 MAX_BYTES = 2_000_000
 # Findings that are not ours: an axe rule, and what the selector contains.
@@ -106,17 +101,6 @@ def address():
     server.shutdown()
     thread.join()
     server.server_close()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if BROWSER is None:
-        message = "no Chromium for the browser tests: apt-get install chromium"
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 def wait_until_drawn(tab):

@@ -3,15 +3,14 @@
 The unit of the ratios is a loop of 10 million multiplications and additions in the same page.
 """
 
-import shutil
 from statistics import median
 
 import pytest
 from playwright.sync_api import sync_playwright
 
+from tests.browsers import BROWSER, launched
 from tutorial_lib.book.explorables import STILLS, element, scripts_of
 
-BROWSER = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
 TARGET_MILLISECONDS, TARGET_FRAMES, TARGET_KILOBYTES = 50, 30, 60
 
 REFERENCE = """() => {
@@ -72,7 +71,7 @@ def test_explorables(benchmark, results, quick, tmp_path):
 
     def measure():
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"])
+            browser = launched(playwright)
             for name in STILLS:
                 tab = browser.new_page(viewport={"width": 900, "height": 800})
                 tab.goto(page_of(name, tmp_path))
