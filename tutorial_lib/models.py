@@ -15,7 +15,7 @@ from torch import Generator, Tensor, nn
 from tutorial_lib.architecture import Architecture, require_architecture
 from tutorial_lib.arguments import require_at_least, require_positive
 from tutorial_lib.initializations import LayerStds, require_stds
-from tutorial_lib.tensors import conversion, require_finite, require_generator, require_like
+from tutorial_lib.tensors import require_finite, require_generator, require_like
 
 
 def mask_(
@@ -216,10 +216,7 @@ def require_inputs(model: ReLUMLP, **inputs: Tensor) -> None:
             remedy = f": one input is {name}.unsqueeze(0)" if x.shape == (model.input_dim,) else ""
             raise ValueError(f"{name} must have shape {wanted}, got {tuple(x.shape)}{remedy}")
         weight: Tensor = model.weights[0]
-        if (x.dtype, x.device) != (weight.dtype, weight.device):
-            wanted = f"{weight.dtype} on {weight.device} like the weights"
-            found = f"{x.dtype} on {x.device}"
-            raise ValueError(f"{name} must be {wanted}, got {found}: {conversion(name, x, weight)}")
+        require_like(weight, "the weights", **{name: x})
 
 
 def antisymmetric(inner: Float[Tensor, "*networks half input_dim"], outer: Float[Tensor, "*networks half"]) -> ReLUMLP:

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from tutorial_lib.tensors import conversion, require_finite
+from tutorial_lib.tensors import require_finite, require_like
 
 # Derivative and finite difference may differ where a kink lies between; a wrong derivative differs by more.
 _LARGEST_DISAGREEMENT = 0.5
@@ -225,6 +225,4 @@ def _require_parameters_like(model: nn.Module, x: Tensor, name: str) -> None:
     """Raise unless x has the dtype and the device of a parameter of the model, if it has any."""
     parameters = [p for p in model.parameters() if p.is_floating_point()]
     if parameters and all((x.dtype, x.device) != (p.dtype, p.device) for p in parameters):
-        first = parameters[0]
-        wanted, found = f"{first.dtype} on {first.device} like the model", f"{x.dtype} on {x.device}"
-        raise ValueError(f"{name} must be {wanted}, got {found}: {conversion(name, x, first)}")
+        require_like(parameters[0], "the model", **{name: x})

@@ -48,22 +48,19 @@ def require_rows(**tensors: Tensor) -> None:
     require_finite(**tensors)
 
 
-def conversion(name: str, value: Tensor, reference: Tensor) -> str:
-    """Return how to give a tensor the dtype and the device of another, in the words of a message."""
-    dtype = "" if value.dtype == reference.dtype else f"{reference.dtype}"
-    device = "" if value.device == reference.device else f"'{reference.device}'"
-    return f"use {name}.to({', '.join(filter(None, (device, dtype)))})"
-
-
-def require_like(reference: Tensor, **tensors: Tensor) -> None:
-    """Raise unless every named argument has the dtype and the device of ``reference``."""
+def require_like(reference: Tensor, owner: str = "the rest", /, **tensors: Tensor) -> None:
+    """Raise unless every named argument has the dtype and the device of ``reference``, a tensor of ``owner``."""
     for name, value in tensors.items():
         if (value.dtype, value.device) != (reference.dtype, reference.device):
-            wanted = f"{reference.dtype} on {reference.device}"
-            found = f"{value.dtype} on {value.device}"
-            raise ValueError(
-                f"{name} must be {wanted} like the rest, got {found}: {conversion(name, value, reference)}"
-            )
+            wanted, found = (f"{tensor.dtype} on {tensor.device}" for tensor in (reference, value))
+            remedy = f"use {name}.to({_conversion(value, reference)})"
+            raise ValueError(f"{name} must be {wanted} like {owner}, got {found}: {remedy}")
+
+
+def _conversion(value: Tensor, reference: Tensor) -> str:
+    dtype = "" if value.dtype == reference.dtype else f"{reference.dtype}"
+    device = "" if value.device == reference.device else f"'{reference.device}'"
+    return ", ".join(filter(None, (device, dtype)))
 
 
 def require_generator(generator: Generator | None) -> Generator:
