@@ -41,8 +41,15 @@ def test_the_whole_book_reads_in_four_to_five_hours():
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_a_chapter_has_a_sentence_a_picture_and_a_finding_in_its_caption(path):
     cells = cells_of(path)
-    assert sentence_of(cells)[-1] in ".?" and hero_of(cells)[1]
+    assert sentence_of(cells)[-1] in ".?" and hero_of(cells)
     assert re.match(r"\*\*[^*]+[.:]\*\*", caption_of(cells))
+
+
+def test_the_words_of_a_picture_are_those_of_its_own_cell():
+    other = {"metadata": {"mystnb": {"image": {"alt": "of another cell"}}}, "outputs": []}
+    own = {"metadata": {"mystnb": {"image": {"alt": "its own"}}}, "outputs": [{"data": {"image/png": "AAAA"}}]}
+    assert hero_of([other, own]) == ("AAAA", "its own")
+    assert hero_of([{"outputs": [{"data": {"text/html": "<companion-law>"}}]}, own]) == ("<companion-law>", "")
 
 
 def test_the_book_in_ten_minutes_has_every_chapter_once():

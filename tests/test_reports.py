@@ -201,6 +201,13 @@ def test_a_report_repeats_and_leaves_the_global_random_state(generator):
         (torch.ones(2, 6), {"labels": torch.eye(3)[:2]}, ValueError, r"one-hot, use labels.argmax\(dim=1\)$"),
         ([3], {}, TypeError, "^data must give tensors, or pairs of inputs and labels, got a batch of int$"),
         ([(torch.ones(2, 6), 3)], {}, TypeError, "^labels must be a tensor, got int$"),
+        (
+            [(torch.ones(2, 6), [0, 1])],
+            {},
+            TypeError,
+            r"^labels must be a tensor, got list: convert with torch.tensor\(labels\)$",
+        ),
+        ([(torch.ones(2, 6), 1, 2, 3)], {}, TypeError, r"got a batch of Tensor, int, int, \.\.\.$"),
         (torch.ones(2, 6), {"radius": -1.0}, ValueError, "^radius must be a finite number > 0, got -1.0$"),
         (
             torch.ones(2, 6),

@@ -5,6 +5,7 @@ from math import inf, nan
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from tutorial_lib.tensors import (
     require_finite,
@@ -37,7 +38,12 @@ def test_numbers_of_another_kind_are_refused(check, dtype):
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize(
     ("value", "kind"),
-    [([[1.0]], "list"), (np.ones((2, 3)), r"ndarray: convert with torch.from_numpy\(...\)"), (None, "NoneType")],
+    [
+        ([[1.0]], "list"),
+        (np.ones((2, 3)), r"ndarray: convert with torch.from_numpy\(...\)"),
+        (DataLoader([torch.ones(2)]), r"DataLoader: take one batch, x, y = next\(iter\(loader\)\); .* take loaders"),
+        (None, "NoneType"),
+    ],
 )
 @pytest.mark.usefixtures("as_a_reader")
 def test_what_is_no_tensor_is_refused(check, value, kind):

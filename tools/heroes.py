@@ -41,21 +41,15 @@ def caption_of(cells: list[dict[str, Any]]) -> str:
 
 
 def hero_of(cells: list[dict[str, Any]]) -> tuple[str, str]:
-    """Return the first picture of a chapter as ("html", an explorable) or as ("png", base64), whichever comes first."""
+    """Return the first picture of a chapter: an explorable as HTML and "", or a figure as base64 and its words."""
     for cell in cells:
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             if "<companion-" in "".join(data.get("text/html", "")):
-                return "html", "".join(data["text/html"])
+                return "".join(data["text/html"]), ""
             if "image/png" in data:
-                return "png", "".join(data["image/png"])
+                return "".join(data["image/png"]), cell["metadata"]["mystnb"]["image"]["alt"]
     raise ValueError("a chapter must show a picture or an explorable")
-
-
-def alt_of(cells: list[dict[str, Any]]) -> str:
-    """Return the words of the first picture of a chapter."""
-    alts = (cell["metadata"].get("mystnb", {}).get("image", {}).get("alt") for cell in cells)
-    return next(filter(None, alts))
 
 
 class Hero(SphinxDirective):
@@ -69,16 +63,15 @@ class Hero(SphinxDirective):
         path = ROOT / "notebooks" / f"{name}.ipynb"
         self.env.note_dependency(str(path))
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        kind, picture = hero_of(cells)
+        picture, alt = hero_of(cells)
         box = nodes.container(classes=["hero"])
-        number = int(name[:2])
-        self._parse(f"**{sentence_of(cells)}** [Chapter {number}](../notebooks/{name}.ipynb)", box)
-        if kind == "html":
+        self._parse(f"**{sentence_of(cells)}** [Chapter {int(name[:2])}](../notebooks/{name}.ipynb)", box)
+        if not alt:
             box += nodes.raw("", picture, format="html")
         else:
             PICTURES.mkdir(parents=True, exist_ok=True)
             (PICTURES / f"{name}.png").write_bytes(b64decode(picture))
-            self._parse(f"![{alt_of(cells)}](/_build/heroes/{name}.png)", box)
+            self._parse(f"![{alt}](/_build/heroes/{name}.png)", box)
         self._parse(local_links(caption_of(cells)), box)
         return [box]
 

@@ -19,6 +19,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
+from tools.notebooks import words_of
 from tools.repository import ROOT
 from tutorial_lib.book.claims import STRICT
 
@@ -118,7 +119,7 @@ def main(names: list[str]) -> None:
             said = f"{len(run(turn))} claims say that your values differ"
         except (CellExecutionError, CellTimeoutError) as error:
             failed += 1
-            said = "FAILED\n" + re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+            said = f"FAILED\n{words_of(error)}"
         print(
             f"chapter {turn.chapter:2}  {turn.knob} = {turn.value}: {said} ({time.perf_counter() - start:.0f} s)",
             flush=True,

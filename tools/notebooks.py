@@ -123,6 +123,11 @@ def normalise(notebook: Notebook) -> Notebook:
     return normalise_widgets(notebook)
 
 
+def words_of(error: Exception) -> str:
+    """Return what a failed cell says, without the colours of a terminal."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+
+
 def store(path: Path, record: Path) -> None:
     """Run one notebook from its stored sources and write it back with its outputs; keep the claims it made."""
     source = json.loads(path.read_text(encoding="utf-8"))
@@ -144,9 +149,8 @@ def store(path: Path, record: Path) -> None:
         environment = os.environ | {RECORD: str(record)}
         client.execute(stderr=subprocess.DEVNULL, env=environment)  # the kernel's log, not what cells write
     except (CellExecutionError, CellTimeoutError) as error:
-        text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
         cell = f"cell {running[-1] + 1} of {len(notebook.cells)}"
-        sys.exit(f"{path.name}: {cell} (Markdown included) failed, nothing was written.\n{text}")
+        sys.exit(f"{path.name}: {cell} (Markdown included) failed, nothing was written.\n{words_of(error)}")
     stored = nbformat.reads(json.dumps(normalise(json.loads(json.dumps(notebook)))), as_version=4)
     nbformat.validate(stored)
     path.write_text(nbformat.writes(stored) + "\n", encoding="utf-8")

@@ -7,7 +7,7 @@ from torch.utils.data import DataLoader
 
 
 def kind_of(value: object) -> str:
-    """Return the type of what is no tensor, in the words of a message; for an array also what to do."""
+    """Return the type of what is no tensor, in the words of a message; for an array or a loader also what to do."""
     remedy = ""
     if isinstance(value, np.ndarray):
         remedy = ": convert with torch.from_numpy(...)"
