@@ -109,8 +109,14 @@ lock:
 	@$(require_python)
 	"$(PYTHON)" tools/lock.py
 
-address: $(VENV)/installed
-	$(BIN)/python -m tools.repository $(ADDRESS)
+# Both need no environment.
+address:
+	@$(require_python)
+	@"$(PYTHON)" tools/repository.py address $(ADDRESS)
+
+stamp:
+	@$(require_python)
+	@"$(PYTHON)" tools/repository.py stamp
 
 clean:
 	rm -rf _build $(VENV) $(COLAB) .mutation .pytest_cache .ruff_cache .mypy_cache .hypothesis .benchmarks

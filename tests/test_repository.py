@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import tomllib
 from importlib import metadata
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 import yaml
 from packaging.specifiers import SpecifierSet
 
-from tools.repository import address, badge, name_of, notebook_paths, version
+from tools import repository
+from tools.repository import Repository, badge, current, name_of, notebook_paths, parsed, version
 
 ROOT = Path(__file__).parent.parent
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
@@ -28,20 +30,118 @@ def toc_files():
 
 
 def test_the_configuration_repeats_the_address_and_the_version():
-    assert CONFIG["repository"] == {"url": address(), "branch": f"v{version()}"}
+    settings = {
+        key: str(value).lower() for part in CONFIG.values() if isinstance(part, dict) for key, value in part.items()
+    }
+    wanted = {key: value.strip('"').lower() for key, value in current().settings.items()}
+    assert {key: settings[key] for key in wanted} == wanted
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    assert (citation["repository-code"], citation["version"]) == (address(), version())
+    assert (citation["repository-code"], citation["version"]) == (current().address, version())
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
 def test_every_link_to_the_repository_or_to_colab_uses_the_address_and_a_file_of_the_tree(path):
     text = path.read_text(encoding="utf-8")
     for slug, branch, file in COLAB.findall(text):
-        assert f"https://github.com/{slug}" == address()
-        assert branch == f"v{version()}"
+        assert f"https://github.com/{slug}" == current().address
+        assert branch == repository.BRANCH
         assert (ROOT / file).is_file()
     for name in re.findall(r"github\.com/([\w-]+/robustness-tutorial)", text):
-        assert f"https://github.com/{name}" == address()
+        assert f"https://github.com/{name}" == current().address
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://github.com/owner/name",
+        "https://github.com/owner/name.git",
+        "https://github.com/owner/name/",
+        "https://user:secret@github.com/owner/name.git",
+        "git@github.com:owner/name.git",
+        "ssh://git@github.com/owner/name.git",
+        "ssh://git@github.com:22/owner/name",
+    ],
+)
+def test_an_address_is_read_as_people_and_git_write_it(text):
+    assert parsed(text) == Repository("https://github.com/owner/name")
+
+
+def test_groups_ports_and_plain_http_of_other_forges_stay():
+    assert parsed("git@gitlab.com:group/part/name.git").address == "https://gitlab.com/group/part/name"
+    assert parsed("http://forge.example:3000/owner/name").address == "http://forge.example:3000/owner/name"
+
+
+@pytest.mark.parametrize(
+    "text", ["owner/name", "https://github.com/owner", "file:///home/owner/name", "", "/srv/a.git"]
+)
+def test_what_is_no_address_is_refused_by_name(text):
+    with pytest.raises(ValueError, match=r"^The address must look like https://github.com/owner/name, got ") as refusal:
+        parsed(text)
+    assert str(refusal.value).endswith(f"got {text}")
+
+
+def test_what_follows_from_an_address_on_github():
+    fork = Repository("https://github.com/Some-One/a.fork")
+    assert fork.notebooks == "https://colab.research.google.com/github/Some-One/a.fork/blob/published/"
+    assert fork.archive == "https://github.com/Some-One/a.fork/archive/refs/heads/published.tar.gz"
+    assert fork.site == "https://some-one.github.io/a.fork/"
+    assert Repository("https://github.com/Some-One/some-one.github.io").site == "https://some-one.github.io/"
+
+
+@pytest.mark.parametrize(("host", "buttons"), [("gitlab.com", "true"), ("codeberg.org", "false")])
+def test_another_forge_opens_no_colab_and_is_installed_from_by_git(host, buttons):
+    other = Repository(f"https://{host}/owner/name")
+    assert other.settings["colab_url"] == '""'
+    assert other.settings["use_issues_button"] == buttons
+    assert other.archive == f"git+https://{host}/owner/name@published"
+    assert other.notebooks == f"https://{host}/owner/name#"
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """A copy of all that repeats the address, and nothing else."""
+    names = {"requirements.txt", "_config.yml", "tutorial_lib/__init__.py", "tools/first_cell.txt"}
+    patterns = [*repository.REPEATED_IN, "notebooks/*.ipynb", "book/*.ipynb"]
+    names |= {path.relative_to(ROOT).as_posix() for pattern in patterns for path in ROOT.glob(pattern)}
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    monkeypatch.setattr(repository, "ROOT", tmp_path)
+    return tmp_path
+
+
+def contents(tree):
+    return {path: path.read_text(encoding="utf-8") for path in sorted(tree.rglob("*")) if path.is_file()}
+
+
+def test_no_trace_of_the_old_address_stays_and_the_way_back_leads_to_the_same_files(tree):
+    before = contents(tree)
+    first = current().address
+    old = first.removeprefix("https://github.com/")
+    for new in ["https://github.com/a-fork/of-it", "https://gitlab.com/a/group/name", "https://codeberg.org/o/n"]:
+        repository.main(["address", f"{new}.git"])
+        assert current().address == new
+        assert not [path.name for path, text in contents(tree).items() if old in text or "your_organization" in text]
+        colab = [
+            path.name for path, text in contents(tree).items() if "colab.research" in text and path.suffix != ".txt"
+        ]
+        assert bool(colab) == ("github" in new)
+    repository.main(["address", first])
+    assert contents(tree) == before
+
+
+def test_stamping_takes_the_address_of_the_remote_and_a_version_that_counts_as_newer(tree, monkeypatch):
+    answers = {"remote": "git@github.com:a-fork/of-it.git", "log": "202611271030"}
+    monkeypatch.setattr(repository, "git", lambda command, *_: answers[command])
+    plain = version()
+    for _ in range(2):  # a second stamp changes nothing
+        repository.main(["stamp"])
+        assert current().address == "https://github.com/a-fork/of-it"
+        assert version() == f"{plain}.post202611271030"
+    cell = repository.install_cell()
+    assert f'print("Installed tutorial_lib {version()}.")' in cell
+    assert "< [0, 1, 0, 202611271030]:" in cell if plain == "0.1.0" else ", 202611271030]:" in cell
+    assert cell in "".join(json.loads((tree / "notebooks" / "07_bounds.ipynb").read_text())["cells"][1]["source"])
 
 
 @pytest.mark.parametrize("name", toc_files())
@@ -58,7 +158,8 @@ def test_every_notebook_is_in_the_contents():
 
 
 def test_the_header_button_leads_to_the_same_place_as_the_badge():
-    assert CONFIG["launch_buttons"]["colab_url"] == "https://colab.research.google.com"
+    button = f"{CONFIG['launch_buttons']['colab_url']}/github/"
+    assert current().notebooks.startswith(button) == current().opens_in_colab
     for path in NOTEBOOKS:
         assert badge(name_of(path)) in path.read_text(encoding="utf-8")
 

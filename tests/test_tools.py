@@ -1,12 +1,17 @@
 """What the tools write does not depend on the run, the machine or the order of random ids."""
 
 import copy
+import importlib.util
+import re
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import pytest
 
 from tools.lock import locked
 from tools.notebooks import STATE, VIEW, add_missing_ids, normalise
-from tools.repository import badge, install_cell, stamp
+from tools.repository import badge, current, install_cell, stamp, version
 
 
 def executed(ids):
@@ -105,25 +110,69 @@ def test_the_install_cell_does_nothing_where_the_package_is_present(capsys):
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize(("code", "message"), [(0, None), (1, "could not be installed")])
-def test_the_install_cell_installs_three_packages_and_nothing_else(monkeypatch, capsys, code, message):
-    calls = []
+class Installer:
+    """Stands in for pip and for what can be imported."""
 
-    def run(command, **options):  # noqa: ARG001
-        calls.append(command)
-        return type("Done", (), {"returncode": code})
+    def __init__(self, monkeypatch, before, after=None, *, error=""):
+        self.modules, self.error, self.commands = {"found": before, "installed": after}, error, []
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "tutorial_lib" and self.modules["found"])
+        monkeypatch.setattr(importlib, "import_module", lambda name: self.modules["found"])  # noqa: ARG005
+        monkeypatch.setattr(subprocess, "run", self.run)
+        # What the cell takes out of sys.modules comes back after the test.
+        for name in [name for name in sys.modules if name.split(".")[0] == "tutorial_lib"]:
+            monkeypatch.setitem(sys.modules, name, sys.modules[name])
 
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)  # noqa: ARG005
-    monkeypatch.setattr("subprocess.run", run)
-    if message:
-        with pytest.raises(RuntimeError, match=message):
-            exec(compile(install_cell(), "install cell", "exec"), {})
-    else:
+    def run(self, command, **options):  # noqa: ARG002
+        self.commands.append(command)
+        if not self.error:
+            self.modules["found"] = self.modules["installed"]
+        return SimpleNamespace(returncode=1 if self.error else 0, stderr=self.error)
+
+    def run_the_cell(self):
         exec(compile(install_cell(), "install cell", "exec"), {})
-        assert capsys.readouterr().out.startswith("Installed tutorial_lib ")
-    (command,) = calls
+
+
+def package(version=None):
+    """An installed package of that version; without one, what Python makes of an empty folder."""
+    return SimpleNamespace(__path__=["a folder"], **({"__version__": version} if version else {}))
+
+
+@pytest.mark.parametrize("before", [None, package(), package("0.0.9"), package("0.0.9.post202612312359")])
+def test_the_install_cell_adds_the_package_where_there_is_none_or_an_older_one(monkeypatch, capsys, before):
+    installer = Installer(monkeypatch, before, package(version()))
+    installer.run_the_cell()
+    assert capsys.readouterr().out == f"Installed tutorial_lib {version()}.\n"
+    (command,) = installer.commands
     assert "--no-deps" in command
-    assert command[-2:] == ["jaxtyping", "wadler-lindig"]
+    archive, *pins = command[command.index("--no-deps") + 1 :]
+    assert archive == current().archive
+    assert [re.fullmatch(r"([\w-]+)==[\w.]+", pin)[1] for pin in pins] == ["jaxtyping", "wadler-lindig"]
+
+
+@pytest.mark.parametrize("present", [package(version()), package("99.0")])
+def test_the_install_cell_leaves_the_same_and_a_newer_package_alone(monkeypatch, present):
+    installer = Installer(monkeypatch, present)
+    installer.run_the_cell()
+    assert installer.commands == []
+
+
+def test_the_install_cell_says_what_the_installer_said(monkeypatch):
+    error = (
+        "WARNING: Retrying\nERROR: HTTP error 404 while getting it\nERROR: Not there\n\n[notice] A new release of pip\n"
+    )
+    with pytest.raises(RuntimeError) as refusal:
+        Installer(monkeypatch, None, error=error).run_the_cell()
+    assert str(refusal.value).endswith("pip says:\nERROR: HTTP error 404 while getting it\nERROR: Not there")
+
+
+def test_without_pip_the_install_cell_says_so(monkeypatch):
+    with pytest.raises(RuntimeError, match="python: No module named pip$"):
+        Installer(monkeypatch, None, error="python: No module named pip\n").run_the_cell()
+
+
+def test_an_older_package_that_hides_the_installed_one_is_named_with_its_folder(monkeypatch):
+    with pytest.raises(RuntimeError, match="An older tutorial_lib comes first, in a folder: move it away"):
+        Installer(monkeypatch, package("0.0.9"), package("0.0.9")).run_the_cell()
 
 
 def test_the_lock_drops_local_suffixes_and_everything_that_is_not_a_pin():

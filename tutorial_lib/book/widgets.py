@@ -10,7 +10,6 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from html import escape
-from importlib.metadata import metadata
 from string import Template
 from typing import Any, TypeVar
 
@@ -22,11 +21,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from tutorial_lib import __version__
 from tutorial_lib.arguments import require_at_least
 from tutorial_lib.book.plotting import STYLE
 
 Value = TypeVar("Value")
+
+# Where the chapters open; written by `make address`.
+NOTEBOOKS = "https://colab.research.google.com/github/your_organization/robustness-tutorial/blob/published/"
 
 _FLIPBOOK = Template("""\
 <figure class="flipbook" id="$key">
@@ -130,14 +131,6 @@ def number(label: str, value: int, *, minimum: int, maximum: int) -> ipywidgets.
     )
 
 
-def colab_address(chapter: str) -> str:
-    """Return the address that opens a notebook, such as ``"07_bounds"``, in Colab."""
-    links = dict(line.split(", ", 1) for line in metadata("tutorial_lib").get_all("Project-URL", []))
-    repository = links["Repository"].removeprefix("https://github.com/")
-    root = f"https://colab.research.google.com/github/{repository}/blob/v{__version__}"
-    return f"{root}/notebooks/{chapter}.ipynb"
-
-
 def live(
     draw: Callable[..., object],
     controls: Mapping[str, ipywidgets.ValueWidget],
@@ -149,12 +142,12 @@ def live(
 
     ``draw(ax, **values)`` and ``describe(**values)`` get the controls' values by name; an error
     they raise about a value is shown in place of the figure. The page without a kernel shows
-    the controls switched off and a sentence with the link to ``chapter`` in Colab.
+    the controls switched off and a sentence with the link to the notebook ``chapter``, such as ``"07_bounds"``.
     """
     picture = ipywidgets.HTML()
     note = ipywidgets.HTML(
         "These controls compute in Python, and no Python is running behind this page. "
-        f'<a href="{colab_address(chapter)}">Open the chapter in Colab</a> and run it to use them.'
+        f'<a href="{NOTEBOOKS}notebooks/{chapter}.ipynb">Open the chapter as a notebook</a> and run it to use them.'
     )
     note.add_class("needs-kernel")
     # The tool that stores the outputs shows the note; a running kernel has no use for it.
