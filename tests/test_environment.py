@@ -85,7 +85,9 @@ def test_a_finished_environment_takes_the_place_of_the_former(folder):
     assert leftovers(folder) == [".venv"]
 
 
-@pytest.mark.parametrize("code", ["raise SystemExit(1)", "import os; os.kill(os.getppid(), 2); import time; time.sleep(9)"])
+@pytest.mark.parametrize(
+    "code", ["raise SystemExit(1)", "import os; os.kill(os.getppid(), 2); import time; time.sleep(9)"]
+)
 def test_after_a_failure_or_an_interrupt_the_former_environment_is_back(folder, code):
     worked(folder)
     with pytest.raises(SystemExit, match="The former .* is as it was"):
@@ -197,10 +199,10 @@ def test_the_second_process_says_so_and_waits(tmp_path, capsys):
         "import time\nfrom pathlib import Path\nfrom tools.writing import alone\n"
         f"with alone(Path({str(lock)!r}), ''): print('holds', flush=True); time.sleep(1)"
     )
-    first = subprocess.Popen(python(code), cwd=ROOT, stdout=subprocess.PIPE)
-    first.stdout.readline()
-    with alone(lock, "Wait."):
-        assert first.wait(1) == 0
+    with subprocess.Popen(python(code), cwd=ROOT, stdout=subprocess.PIPE) as first:
+        first.stdout.readline()
+        with alone(lock, "Wait."):
+            assert first.wait(1) == 0
     assert capsys.readouterr().out == "Wait.\n"
 
 
@@ -212,13 +214,12 @@ def test_a_killed_process_holds_the_lock_until_its_child_has_ended(tmp_path, cap
         "import sys\nfrom pathlib import Path\nfrom tools.environment import run\nfrom tools.writing import alone\n"
         f"with alone(Path({str(lock)!r}), '') as lock: run('child', [sys.executable, '-c', {child!r}], lock)"
     )
-    first = subprocess.Popen(python(code), cwd=ROOT, stdout=subprocess.PIPE)
-    first.stdout.readline()
-    first.send_signal(signal.SIGKILL)
-    with alone(lock, "Wait."):
-        assert written.exists()
+    with subprocess.Popen(python(code), cwd=ROOT, stdout=subprocess.PIPE) as first:
+        first.stdout.readline()
+        first.send_signal(signal.SIGKILL)
+        with alone(lock, "Wait."):
+            assert written.exists()
     assert capsys.readouterr().out == "Wait.\n"
-    first.wait()
 
 
 def test_an_older_python_can_read_the_sentence_that_refuses_it():

@@ -83,7 +83,7 @@ def steps(folder: Path) -> dict[str, list[str]]:
     outside = getattr(sys, "_base_executable", sys.executable)
     return {
         "creating it": [outside, "-m", "venv", str(folder)],
-        f"installing {LOCK}": [*pip(folder), "install", "--require-hashes", "-r", LOCK],
+        f"installing {LOCK}": [*pip(folder), "install", "--require-hashes", "--no-deps", "-r", LOCK],
         f"installing {TORCH}": [*pip(folder), "install", "-r", TORCH],
         "installing tutorial_lib": [*pip(folder), "install", "--no-deps", "--no-build-isolation", "--editable", "."],
         # Matplotlib's font cache is built now, so that no notebook prints a message about it.
@@ -98,19 +98,17 @@ def run(name: str, command: list[str], lock: int) -> None:
     while pip still writes.
     """
     inherited = {} if os.name == "nt" else {"pass_fds": [lock]}
+    read = {"stderr": subprocess.PIPE, "encoding": "utf-8", "errors": "replace"}
     said = []
-    process = subprocess.Popen(
-        command, cwd=ROOT, stderr=subprocess.PIPE, encoding="utf-8", errors="replace", **inherited
-    )
-    try:
-        for line in process.stderr:
-            said.append(line)
-            sys.stderr.write(line)
-        process.wait()
-    except BaseException:
-        process.terminate()
-        process.wait()
-        raise
+    with subprocess.Popen(command, cwd=ROOT, **read, **inherited) as process:
+        try:
+            for line in process.stderr:
+                said.append(line)
+                sys.stderr.write(line)
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
     if process.returncode != 0:
         raise RuntimeError(f"{name} failed: {explained(''.join(said))}")
 
@@ -188,7 +186,8 @@ def in_words(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "it was stopped; the next `make` begins again."
     if isinstance(error, OSError):
-        return f"{error.filename} cannot be changed ({error.strerror}): it must be writable, and no program from it may run."
+        why = f"{error.filename} cannot be changed ({error.strerror})"
+        return f"{why}: it must be writable, and no program from it may run."
     return str(error)
 
 

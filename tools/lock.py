@@ -19,7 +19,7 @@ UV = "uv==0.13.9"
 # Installed by pip along with torch itself (requirements/torch.txt): what only its CUDA build needs.
 OF_TORCH = re.compile(r"(torch|triton|nvidia|cuda)\b")
 HEADERS = {
-    LOCK: "# All packages of the book, its tests and CI but torch (requirements/torch.txt), on Linux, macOS and Windows.\n",
+    LOCK: "# All packages of the book, its tests and CI, for Linux, macOS and Windows, without torch (requirements/torch.txt).\n",
     LAB: "# What `make lab` adds to requirements.txt.\n",
 }
 WRITTEN = "# Written by `make lock`, from pyproject.toml.\n"
