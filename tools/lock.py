@@ -1,7 +1,7 @@
 """Write the locks: every package that pyproject.toml needs, on every system, with the hashes of its files.
 
-Run it through `make lock`. Pins stay what they are where they can; `python -m tools.lock --upgrade-package NAME` takes a
-newer one, `--upgrade` the newest of everything. Standard library only.
+Run it through `make lock`. Pins stay what they are where they can: `python -m tools.lock --upgrade-package NAME` takes
+a newer one, `--upgrade` the newest of everything. Standard library only.
 """
 
 import re
@@ -19,10 +19,9 @@ UV = "uv==0.13.9"
 # Installed by pip along with torch itself (requirements/torch.txt): what only its CUDA build needs.
 OF_TORCH = re.compile(r"(torch|triton|nvidia|cuda)\b")
 HEADERS = {
-    LOCK: "# All packages of the book, its tests and CI, for Linux, macOS and Windows, without torch (requirements/torch.txt).\n",
-    LAB: "# What `make lab` adds to requirements.txt.\n",
+    LOCK: "All packages of the book, its tests and CI, for Linux, macOS and Windows; without torch (requirements/torch.txt)",
+    LAB: "What `make lab` adds to requirements.txt",
 }
-WRITTEN = "# Written by `make lock`, from pyproject.toml.\n"
 
 
 def pins(lock: str) -> dict[str, str]:
@@ -44,7 +43,8 @@ def compiled(uv: list[str], sources: list[str], name: str) -> dict[str, str]:
 
 def store(name: str, packages: dict[str, str]) -> None:
     """Write a lock with its header."""
-    write(ROOT / name, HEADERS[name] + WRITTEN + "".join(packages.values()))
+    header = f"# {HEADERS[name]}.\n# Written by `make lock`, from pyproject.toml.\n"
+    write(ROOT / name, header + "".join(packages.values()))
     print(f"Wrote {len(packages)} pins to {name}.")
 
 
