@@ -12,7 +12,7 @@ BUILT = ROOT / "_build"
 SITE = BUILT / "html"
 FRESH = BUILT / "fresh"
 PICTURES = BUILT / "heroes"  # drawn anew by tools/heroes.py
-END = "Finished generating HTML for book."  # then jupyter-book names the folder from which the site is moved
+END = "The HTML pages are in"  # what follows names the folder from which the site is moved
 
 
 def build() -> None:

@@ -19,7 +19,7 @@ UV = "uv==0.13.9"
 # Installed by pip along with torch itself (requirements/torch.txt): what only its CUDA build needs.
 OF_TORCH = re.compile(r"(torch|triton|nvidia|cuda)\b")
 HEADERS = {
-    LOCK: "All packages of the book, its tests and CI, for Linux, macOS and Windows; without torch (requirements/torch.txt)",
+    LOCK: "All packages of the book, its tests and CI on Linux, macOS and Windows but torch (requirements/torch.txt)",
     LAB: "What `make lab` adds to requirements.txt",
 }
 

@@ -7,12 +7,12 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from tools.build import SITE
 
 
-def main(port: int) -> None:
+def main(port: str) -> None:
     """Serve the site until Ctrl-C."""
     handler = partial(SimpleHTTPRequestHandler, directory=SITE)
     try:
-        server = ThreadingHTTPServer(("127.0.0.1", port), handler)
-    except (OSError, OverflowError) as error:
+        server = ThreadingHTTPServer(("127.0.0.1", int(port)), handler)
+    except (OSError, OverflowError, ValueError) as error:
         sys.exit(f"Port {port} cannot be used ({error}): choose another, such as `make serve PORT=8001`.")
     with server:
         print(f"The book is at http://127.0.0.1:{port} - stop with Ctrl-C.", flush=True)
@@ -23,4 +23,4 @@ def main(port: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(sys.argv[1])
