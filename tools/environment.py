@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 from tools.writing import alone, write
@@ -117,8 +118,8 @@ def explained(said: str) -> str:
     """Return what pip's words mean, and its last error in its own words."""
     meaning = next((meaning for words, meaning in CAUSES.items() if re.search(words, said, re.IGNORECASE)), "see above")
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("ERROR:")] or lines
-    return f"{meaning}. The last word was: {errors[-1]}" if errors else f"{meaning}."
+    errors = [line.split(":", 1)[1] for line in lines if line.startswith("ERROR:")] or lines
+    return f"{meaning} ({textwrap.shorten(errors[-1].rstrip('.'), 150)})." if errors else f"{meaning}."
 
 
 def warn_of_cuda(folder: Path) -> None:
