@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tools.environment import ROOT, fail
+from tools.environment import ROOT, fail, in_words
 from tools.writing import alone
 
 BUILT = ROOT / "_build"
@@ -28,7 +28,7 @@ def build() -> None:
             if not ended:
                 print(line, end="", flush=True)
     if process.returncode != 0:
-        fail("The book was not built, see above: the former site, if there is one, is as it was.")
+        fail("The book was not built, see above. The former site, if there is one, is as it was.")
 
 
 def swap() -> None:
@@ -49,10 +49,8 @@ def main() -> None:
         with alone(BUILT / "lock", "Another process builds the book: waiting for it."):
             build()
             swap()
-    except KeyboardInterrupt:
-        fail("Stopped: the former site, if there is one, is as it was.")
-    except OSError as error:
-        fail(f"{error.filename} cannot be changed ({error.strerror}): the book is built where that is allowed.")
+    except (KeyboardInterrupt, OSError) as error:
+        fail(f"The book was not built: {in_words(error)} The former site, if there is one, is as it was.")
 
 
 if __name__ == "__main__":

@@ -178,8 +178,8 @@ def main(folder: Path) -> None:
         with alone(folder.with_name(f"{folder.name}.lock"), f"Another process makes {folder}: waiting for it.") as lock:
             replace(folder, made_from, lock)
     except (RuntimeError, OSError, KeyboardInterrupt) as error:
-        kept = f"The former {folder} is as it was." if (folder / STAMP).exists() else ""
-        fail(f"No new environment: {in_words(error)} {kept}")
+        kept = f" The former {folder} is as it was." if (folder / STAMP).exists() else ""
+        fail(f"No new environment: {in_words(error)}{kept}")
 
 
 def in_words(error: BaseException) -> str:
@@ -187,8 +187,8 @@ def in_words(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "it was stopped; the next `make` begins again."
     if isinstance(error, OSError):
-        why = f"{error.filename} cannot be changed ({error.strerror})"
-        return f"{why}: it must be writable, and no program from it may run."
+        remedy = "close what runs from it" if os.name == "nt" else "use a copy of the repository that you may write to"
+        return f"{error.filename} cannot be changed ({error.strerror}): {remedy}."
     return str(error)
 
 

@@ -1,5 +1,6 @@
 """Open a chapter in JupyterLab, where its controls work: `make lab`. What that needs is installed the first time."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -30,11 +31,12 @@ def main(names: list[str]) -> None:
         fail(f"No JupyterLab: {in_words(error)}")
     chapters = names or [str(min((ROOT / "notebooks").glob("*.ipynb")))]
     environment = {name: value for name, value in os.environ.items() if name not in FOR_STORING}
-    try:
-        command = [sys.executable, "-m", "jupyterlab", "--ServerApp.root_dir", str(ROOT), *chapters]
-        sys.exit(subprocess.run(command, env=environment).returncode)
-    except KeyboardInterrupt:
-        sys.exit("JupyterLab was stopped.")
+    options = ["--ServerApp.root_dir", str(ROOT), "--ServerApp.answer_yes=True"]
+    with subprocess.Popen([sys.executable, "-m", "jupyterlab", *options, *chapters], env=environment) as server:
+        while server.poll() is None:
+            with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C reaches the server too, which then ends its kernels
+                server.wait()
+    sys.exit(server.returncode)
 
 
 if __name__ == "__main__":
