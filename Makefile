@@ -1,7 +1,9 @@
-# The one entry point. `make book` and `make test` need Python 3.11 or newer and nothing else.
-PYTHON ?= python3
+# The one entry point. `make book` and `make test` need Python 3.11 to 3.14 and nothing else.
 VENV := .venv
 BIN := $(VENV)/bin
+# The Python that made the environment makes it again, until another is named: make book PYTHON=python3.12
+PYTHON ?= $(shell test -x $(BIN)/python && echo $(BIN)/python || echo python3)
+PORT ?= 8000
 ADDRESS ?=
 NOTEBOOKS ?=
 MODULES ?=
@@ -27,40 +29,49 @@ SITE_SOURCES := _config.yml _toc.yml tools/book_fixes.py $(shell find tutorial_l
   $(shell find book notebooks -mindepth 1 -not -path '*/.*')
 
 require_python = command -v "$(PYTHON)" >/dev/null 2>&1 || { \
-  echo "No '$(PYTHON)' found: install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3"; exit 1; }
+  echo "No '$(PYTHON)' found: install Python 3.11 to 3.14, or name one: make PYTHON=/path/to/python3"; exit 1; }
 
-.PHONY: help book test notebooks check bench serve colab mutate knobs lock address clean
+.PHONY: help book test notebooks check bench serve lab colab colab-pins newest lowest mutate knobs lock address stamp push-published clean
 
 help:
 	@echo "make book       build the book into $(SITE), warnings are errors"
-	@echo "make serve      build it, and show it at http://127.0.0.1:8000"
+	@echo "make serve      build it, and show it at http://127.0.0.1:8000 (PORT=8001 for another port)"
+	@echo "make lab        open a chapter in JupyterLab, controls included (NOTEBOOKS=notebooks/07_bounds.ipynb for another)"
 	@echo "make test       everything that CI tests: package, notebooks, the built book in a browser"
 	@echo "make check      linters and types"
 	@echo "make notebooks  run the notebooks and store their outputs (NOTEBOOKS=\"one.ipynb ...\" for some)"
 	@echo "make bench      time and memory, into tutorial_lib/book/stored/benchmarks.json (BENCH_QUICK=1: a trial, into _build)"
 	@echo "make colab      run the notebooks with the versions that Google Colab ships"
+	@echo "make colab-pins compare these versions with a list that Colab published (COLAB_LIST=file)"
+	@echo "make newest     test with the newest release of everything; make lowest: with the oldest allowed"
 	@echo "make mutate     plant faults in the package and count those that its tests see (MODULES=\"exact bounds\" for some)"
 	@echo "make knobs      run each chapter with other values in its cell \"Change me\" (CHAPTERS=\"7 14\" for some)"
-	@echo "make lock       write requirements.txt again from pyproject.toml"
+	@echo "make lock       write requirements.txt and requirements/lab.txt again from pyproject.toml"
 	@echo "make address ADDRESS=https://github.com/owner/name   write the repository's address everywhere"
+	@echo "make stamp      write the address of the remote \"origin\" and a version of the day everywhere, to publish"
+	@echo "make push-published   push the stamped tree to the branch \"published\", where links and first cells lead"
 	@echo "make clean      remove what was built, the environment too"
 
-$(VENV)/installed: requirements.txt pyproject.toml tools/environment.py
+# Asked every time: whether the environment fits is told by what it was made from, not by the dates of files.
+$(VENV)/installed: always
 	@$(require_python)
-	@"$(PYTHON)" tools/environment.py $(VENV)
+	@"$(PYTHON)" -m tools.environment $(VENV)
 
-# Always from nothing: a cached page repeats neither its warnings nor the removal of a file.
+.PHONY: always
+always:
+
 _build/done: $(VENV)/installed $(SITE_SOURCES)
-	@rm -rf _build
-	$(BIN)/jupyter-book build . -n -W --keep-going
+	@$(BIN)/python -m tools.build
 	@touch $@
 
 book: _build/done
 	@echo "The book is built: open $(SITE)/index.html, or run 'make serve'."
 
 serve: book
-	@echo "The book is at http://127.0.0.1:8000 - stop with Ctrl-C."
-	@$(BIN)/python -m http.server 8000 --bind 127.0.0.1 --directory $(SITE)
+	@$(BIN)/python -m tools.serve $(PORT)
+
+lab: $(VENV)/installed
+	@$(BIN)/python -m tools.lab $(NOTEBOOKS)
 
 # Cells of one notebook must stay on one worker: loadfile.
 test: book
@@ -83,11 +94,12 @@ bench: $(VENV)/installed
 	  --benchmark-only --benchmark-timer=time.process_time --benchmark-columns=median,iqr,rounds
 
 # As a Colab user gets it: the package from an archive, jaxtyping and its one need, nothing else.
-# Outputs are not compared: other versions print other digits; every assert must hold.
-$(COLAB)/installed: tests/colab-pins.txt
+# Outputs are not compared: other versions print other digits; every claim must hold.
+# Colab runs Python 3.13: make colab PYTHON=python3.13
+$(COLAB)/installed: requirements/colab.txt
 	@$(require_python)
 	"$(PYTHON)" -m venv --clear $(COLAB)
-	$(COLAB)/bin/python -m pip install -r tests/colab-pins.txt
+	$(COLAB)/bin/python -m pip install -r requirements/colab.txt
 	@touch $@
 
 colab: $(COLAB)/installed
@@ -96,6 +108,15 @@ colab: $(COLAB)/installed
 	rm -rf $(COLAB)/notebooks && cp -r notebooks $(COLAB)/notebooks
 	cd $(COLAB)/notebooks && ../bin/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=120 \
 	  -p no:cacheprovider .
+
+# With a published list of Colab's packages: make colab-pins COLAB_LIST=pip-freeze.txt
+colab-pins:
+	@$(require_python)
+	@"$(PYTHON)" -m tools.colab_pins $(COLAB_LIST)
+
+newest lowest:
+	@$(require_python)
+	"$(PYTHON)" -m tools.lanes $@
 
 # Into a folder of its own: `make book` removes _build.
 mutate: $(VENV)/installed
@@ -107,16 +128,20 @@ knobs: $(VENV)/installed
 
 lock:
 	@$(require_python)
-	"$(PYTHON)" tools/lock.py
+	"$(PYTHON)" -m tools.lock
 
 # Both need no environment.
 address:
 	@$(require_python)
-	@"$(PYTHON)" tools/repository.py address $(ADDRESS)
+	@"$(PYTHON)" -m tools.repository address $(ADDRESS)
 
 stamp:
 	@$(require_python)
-	@"$(PYTHON)" tools/repository.py stamp
+	@"$(PYTHON)" -m tools.repository stamp
+
+push-published:
+	@$(require_python)
+	@"$(PYTHON)" -m tools.repository push
 
 clean:
-	rm -rf _build $(VENV) $(COLAB) .mutation .pytest_cache .ruff_cache .mypy_cache .hypothesis .benchmarks
+	rm -rf _build $(VENV) $(VENV).former $(VENV).lock $(COLAB) .mutation .pytest_cache .ruff_cache .mypy_cache .hypothesis .benchmarks

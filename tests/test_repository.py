@@ -9,19 +9,30 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 from tools import repository
+from tools.lock import OF_TORCH, pins
 from tools.repository import Repository, badge, current, name_of, notebook_paths, parsed, version
 
 ROOT = Path(__file__).parent.parent
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-LOCK = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+EXTRAS = PROJECT["optional-dependencies"]
+LOCK = pins((ROOT / "requirements.txt").read_text(encoding="utf-8"))
+PINS = [block.split(" \\")[0] for block in LOCK.values()]
+TORCH = (ROOT / "requirements" / "torch.txt").read_text(encoding="utf-8")
 NOTEBOOKS = notebook_paths()
 TEXTS = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("book/*.md")), ROOT / "CITATION.cff", *NOTEBOOKS]
 
 COLAB = re.compile(r"colab\.research\.google\.com/github/([\w-]+/[\w.-]+)/blob/([^/]+)/([\w./]+)")
+
+
+def canonical(pin):
+    name, version = pin.split("==")
+    return f"{canonicalize_name(name)}=={version}"
 
 
 def toc_files():
@@ -170,25 +181,46 @@ def test_all_notebooks_share_one_first_cell():
     assert len({"".join(cell["source"]) for cell in firsts}) <= 1
 
 
-def test_the_lock_can_be_installed_by_every_reader():
-    lines = [line for line in LOCK.splitlines() if not line.startswith("#")]
-    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines)  # no '+', no editable line, no path
-    assert "torch==2.13.0" in lines
-    assert {"sphinx-book-theme==1.2.0", "pydata-sphinx-theme==0.16.1"} <= set(lines)
-    assert not any(line.startswith("tutorial") for line in lines)
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements/lab.txt"])
+def test_each_pin_of_a_lock_has_the_hashes_of_its_files_and_no_line_holds_anything_else(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if not line.startswith("# ")]
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+( ; .+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?", line) for line in lines)
+    assert all("--hash=" in block for block in pins(text).values())
+    assert "://" not in text
+
+
+def test_torch_is_pinned_once_and_has_no_hash_that_only_one_of_its_builds_fits():
+    (torch,) = [line for line in TORCH.splitlines() if not line.startswith("#")]
+    assert torch == "torch==2.13.0"  # no '+': only one index knows such a version
+    assert not any(OF_TORCH.match(name) for name in LOCK)
 
 
 def test_the_lock_holds_every_pin_of_the_project():
-    pins = [pin for extra in PROJECT["optional-dependencies"].values() for pin in extra]
-    assert {pin for pin in pins if "==" in pin} <= set(LOCK.splitlines())
+    wanted = [pin for name, extra in EXTRAS.items() if name != "lab" for pin in extra if "==" in pin]
+    assert {canonical(pin) for pin in wanted} <= set(PINS)
+    assert {"sphinx-book-theme==1.2.0", "pydata-sphinx-theme==0.16.1"} <= set(PINS)
+    assert not any(name.startswith("tutorial") for name in LOCK)
+
+
+def test_what_the_lab_adds_fits_what_is_installed_already():
+    lab = pins((ROOT / "requirements" / "lab.txt").read_text(encoding="utf-8"))
+    assert all(line.split(" ")[0] in lab[name].split(" ")[0] for name, line in LOCK.items() if name in lab)
+    assert EXTRAS["lab"] == [lab["jupyterlab"].split(" ")[0]]
+
+
+def test_the_lock_is_what_is_installed_here():
+    for pin in map(Requirement, PINS):
+        if pin.marker is None or pin.marker.evaluate():
+            assert pin.specifier.contains(metadata.version(pin.name)), f"{pin}: run make"
 
 
 def test_the_lock_installs_on_the_oldest_python_that_is_promised():
     assert PROJECT["requires-python"] == ">=3.11"
-    names = [line.split("==")[0] for line in LOCK.splitlines() if "==" in line]
-    for name in names:
-        wanted = metadata.metadata(name).get("Requires-Python") or ""
-        assert SpecifierSet(wanted).contains("3.11.0"), f"{name} needs Python {wanted}"
+    for pin in map(Requirement, PINS):
+        if pin.marker is None:
+            wanted = metadata.metadata(pin.name).get("Requires-Python") or ""
+            assert SpecifierSet(wanted).contains("3.11.0"), f"{pin} needs Python {wanted}"
 
 
 def test_the_package_asks_for_ranges_so_that_colab_keeps_what_it_has():

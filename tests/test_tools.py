@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tools.lock import locked
+from tools.lock import OF_TORCH, pins
 from tools.notebooks import STATE, VIEW, add_missing_ids, normalise
 from tools.repository import badge, current, install_cell, stamp, version
 
@@ -175,5 +175,15 @@ def test_an_older_package_that_hides_the_installed_one_is_named_with_its_folder(
         Installer(monkeypatch, package("0.0.9"), package("0.0.9")).run_the_cell()
 
 
-def test_the_lock_drops_local_suffixes_and_everything_that_is_not_a_pin():
-    assert locked("torch==2.13.0+cpu\n# editable\n-e .\nnumpy==2.4.6\n") == ["torch==2.13.0", "numpy==2.4.6"]
+def test_a_lock_is_read_package_by_package_with_markers_and_hashes():
+    one = "a-b==1 ; os_name == 'nt' \\\n    --hash=sha256:00 \\\n    --hash=sha256:01\n"
+    other = "torch==2.13.0 \\\n    --hash=sha256:02\n"
+    assert pins(f"# written\n{one}{other}") == {"a-b": one, "torch": other}
+
+
+@pytest.mark.parametrize(
+    ("name", "left_out"),
+    [("torch", True), ("nvidia-nccl-cu13", True), ("cuda-toolkit", True), ("triton", True), ("tornado", False)],
+)
+def test_what_only_a_build_of_torch_needs_is_left_out_of_the_lock(name, left_out):
+    assert bool(OF_TORCH.match(name)) == left_out

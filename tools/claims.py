@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tools.repository import ROOT, notebook_paths
+from tools.writing import write
 
 FILE = ROOT / "tutorial_lib" / "book" / "stored" / "claims.json"
 
@@ -16,7 +17,7 @@ def keep(path: Path, sentences: list[str]) -> None:
     stored = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
     stored[path.stem] = sentences
     kept = {other.stem: stored[other.stem] for other in notebook_paths() if stored.get(other.stem)}
-    FILE.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write(FILE, json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
 
 
 def patterns(path: Path) -> Iterator[str]:

@@ -1,39 +1,70 @@
-"""Write requirements.txt: the whole tree that a fresh environment resolves for pyproject.toml.
+"""Write the locks: every package that pyproject.toml needs, on every system, with the hashes of its files.
 
-Standard library only. Run it through `make lock`.
+Run it through `make lock`. Pins stay what they are where they can: `python -m tools.lock --upgrade-package NAME` takes
+a newer one, `--upgrade` the newest of everything. Standard library only.
 """
 
+import re
 import subprocess
 import sys
 import tempfile
+import tomllib
 import venv
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-TORCH = "torch==2.13.0"  # exactly, and without a local suffix: a range takes the newest CUDA build
-HEADER = """\
-# The exact set of packages of the book, its tests and CI. Written by `make lock`, from pyproject.toml.
-# On Linux torch's wheel brings CUDA along (several GB). The CPU build is enough: the README says how to
-# take it, by an extra index of PyTorch's own, before the first `make`.
-"""
+from tools.environment import BINARIES, LAB, LOCK, OLDEST, ROOT, TORCH
+from tools.writing import write
+
+UV = "uv==0.13.9"
+# Installed by pip along with torch itself (requirements/torch.txt): what only its CUDA build needs.
+OF_TORCH = re.compile(r"(torch|triton|nvidia|cuda)\b")
+HEADERS = {
+    LOCK: "All packages of the book, its tests and CI on Linux, macOS and Windows but torch (requirements/torch.txt)",
+    LAB: "What `make lab` adds to requirements.txt",
+}
 
 
-def locked(frozen: str) -> list[str]:
-    """Pins of `pip freeze`, without the suffix that only one wheel index knows (+cpu)."""
-    return [line.split("+")[0] for line in frozen.splitlines() if "==" in line]
+def pins(lock: str) -> dict[str, str]:
+    """Return the lines of a lock that belong to each package, by its name."""
+    blocks = re.findall(r"^\w.*\n(?:[ \t]+.*\n)*", lock, re.MULTILINE)
+    return {re.match(r"[\w.-]+", block).group(): block for block in blocks}
 
 
-def main() -> None:
-    """Resolve in a temporary environment, so that nothing left over from work gets into the lock."""
+def compiled(uv: list[str], sources: list[str], name: str) -> dict[str, str]:
+    """Return the pins that the sources need, those of the present file wherever they fit."""
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "lock.txt"
+        if (ROOT / name).exists():
+            output.write_text((ROOT / name).read_text(encoding="utf-8"), encoding="utf-8")
+        options = ["--universal", "--python-version", ".".join(map(str, OLDEST)), "--generate-hashes", "--no-annotate"]
+        subprocess.run([*uv, "pip", "compile", *sources, *options, "--quiet", "-o", str(output)], cwd=ROOT, check=True)
+        return pins(output.read_text(encoding="utf-8"))
+
+
+def store(name: str, packages: dict[str, str]) -> None:
+    """Write a lock with its header."""
+    header = f"# {HEADERS[name]}.\n# Written by `make lock`, from pyproject.toml.\n"
+    write(ROOT / name, header + "".join(packages.values()))
+    print(f"Wrote {len(packages)} pins to {name}.")
+
+
+def main(options: list[str]) -> None:
+    """Resolve both locks; the second repeats nothing of the first."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
-        pip = [str(Path(folder) / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
-        subprocess.run([*pip, "install", TORCH, ".[book,site,study,test]"], cwd=ROOT, check=True)
-        freeze = [*pip, "freeze", "--all", "--exclude", "pip", "--exclude", "tutorial_lib"]
-        frozen = subprocess.run(freeze, check=True, capture_output=True, text=True).stdout
-    (ROOT / "requirements.txt").write_text(HEADER + "\n".join(locked(frozen)) + "\n", encoding="utf-8")
-    print(f"Wrote {len(locked(frozen))} pins to requirements.txt.")
+        binaries = Path(folder) / BINARIES
+        subprocess.run([binaries / "python", "-m", "pip", "install", "--quiet", UV], check=True)
+        uv = [str(binaries / "uv")]
+        extras = [f"--extra={name}" for name in project["optional-dependencies"] if name != "lab"]
+        book = compiled(uv, ["pyproject.toml", TORCH, *extras, *options], LOCK)
+        book = {name: block for name, block in book.items() if not OF_TORCH.match(name)}
+        store(LOCK, book)
+        lab = Path(folder) / "lab.in"
+        lab.write_text("\n".join(project["optional-dependencies"]["lab"]), encoding="utf-8")
+        both = compiled(uv, [str(lab), "--constraints", LOCK, *options], LAB)
+        store(LAB, {name: block for name, block in both.items() if book.get(name) != block})
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main(sys.argv[1:])

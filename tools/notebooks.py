@@ -3,9 +3,12 @@
 What differs from run to run is taken out (`normalise`), so that a second run leaves no difference.
 """
 
+import asyncio
+import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,11 +18,12 @@ from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, CellTimeoutError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 from tools.claims import keep
 from tools.repository import notebook_paths
 from tools.verdicts import collect
+from tools.writing import write
 from tutorial_lib.book.claims import RECORD
 
 STATE = "application/vnd.jupyter.widget-state+json"
@@ -128,9 +132,18 @@ def words_of(error: Exception) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
 
 
+def interruptible(notebook: Notebook) -> None:  # noqa: ARG001
+    """Let Ctrl-C end the run: nbclient's own handler ends the kernel only, and then fails in another place."""
+    with contextlib.suppress(NotImplementedError):  # on Windows, where nbclient sets no handler
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
+
+
 def store(path: Path, record: Path) -> None:
     """Run one notebook from its stored sources and write it back with its outputs; keep the claims it made."""
-    source = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        source = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        sys.exit(f"{path} cannot be read as a notebook: {error}")
     add_missing_ids(source)
     source["nbformat"], source["nbformat_minor"] = 4, 5
     source["metadata"].pop("widgets", None)
@@ -145,15 +158,20 @@ def store(path: Path, record: Path) -> None:
     )
     running: list[int] = []
     client.on_cell_execute = lambda cell, cell_index: running.append(cell_index)  # noqa: ARG005
+    client.on_notebook_start = interruptible
     try:
         environment = os.environ | {RECORD: str(record)}
         client.execute(stderr=subprocess.DEVNULL, env=environment)  # the kernel's log, not what cells write
-    except (CellExecutionError, CellTimeoutError) as error:
+    except KeyboardInterrupt:
+        sys.exit(f"{path.name}: stopped, nothing was written.")
+    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+        if not running:
+            sys.exit(f"{path.name}: its kernel did not start, nothing was written.")
         cell = f"cell {running[-1] + 1} of {len(notebook.cells)}"
         sys.exit(f"{path.name}: {cell} (Markdown included) failed, nothing was written.\n{words_of(error)}")
     stored = nbformat.reads(json.dumps(normalise(json.loads(json.dumps(notebook)))), as_version=4)
     nbformat.validate(stored)
-    path.write_text(nbformat.writes(stored) + "\n", encoding="utf-8")
+    write(path, nbformat.writes(stored) + "\n")
     keep(path, [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()])
 
 

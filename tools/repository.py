@@ -1,8 +1,8 @@
 """The repository's address and version, and every file that must repeat them.
 
 `pyproject.toml` holds the address, `tutorial_lib/__init__.py` the version. Standard library only, so that any Python
-can run it: `python tools/repository.py address https://host/owner/name` for good, and `python tools/repository.py
-stamp` before publishing, which takes the address from the remote "origin" and the version from the last commit.
+can run it: `python -m tools.repository address https://host/owner/name` for good; before publishing `stamp`, which
+takes the address from the remote "origin" and the version from the last commit, and then `push`.
 """
 
 import json
@@ -15,6 +15,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 from urllib.parse import urlsplit
+
+from tools.writing import write
 
 ROOT = Path(__file__).resolve().parent.parent
 BRANCH = "published"  # what the publishing workflow pushes: links and first cells lead there
@@ -178,14 +180,6 @@ def stamp(notebook: Notebook, name: str) -> None:
         cells.insert(first, cell | {"execution_count": None, "outputs": []})
 
 
-def rewrite(path: Path, text: str) -> None:
-    """Write a file of this tree, whole or not at all, and only if it changes."""
-    if text != path.read_text(encoding="utf-8"):
-        new = path.with_name(f"{path.name}.new")
-        new.write_text(text, encoding="utf-8", newline="\n")
-        new.replace(path)
-
-
 def replace_everywhere(old: Repository, new: Repository) -> None:
     """Replace an address, and what follows from it, in all files that repeat it, outputs of notebooks included."""
     for pattern in [*REPEATED_IN, "notebooks/*.ipynb", "book/*.ipynb"]:
@@ -193,7 +187,7 @@ def replace_everywhere(old: Repository, new: Repository) -> None:
             text = path.read_text(encoding="utf-8")
             for name in ("notebooks", "archive", "address"):  # the address last: the others contain it
                 text = text.replace(getattr(old, name), getattr(new, name))
-            rewrite(path, text)
+            write(path, text)
 
 
 def write_everywhere(repository: Repository, number: str) -> None:
@@ -207,16 +201,31 @@ def write_everywhere(repository: Repository, number: str) -> None:
     ]
     for name, pattern, line in lines:
         path = ROOT / name
-        rewrite(path, re.sub(pattern, line.replace("\\", r"\\"), path.read_text(encoding="utf-8"), flags=re.MULTILINE))
+        write(path, re.sub(pattern, line.replace("\\", r"\\"), path.read_text(encoding="utf-8"), flags=re.MULTILINE))
     for path in notebook_paths():
         notebook = json.loads(path.read_text(encoding="utf-8"))
         stamp(notebook, name_of(path))
-        rewrite(path, json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+        write(path, json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
     print(f"{repository.address} at {number}")
 
 
+def push() -> None:
+    """Commit the stamped tree on top of the published branch and of the commit it comes from, and push it.
+
+    Nothing that was published is rewritten: an older notebook still finds its branch.
+    """
+    git("add", "--all")
+    before = git("ls-remote", "origin", f"refs/heads/{BRANCH}").split()[:1]
+    if before:
+        git("fetch", "--depth=1", "origin", BRANCH)
+    parents = [word for commit in [*before, git("rev-parse", "HEAD")] for word in ("-p", commit)]
+    commit = git("commit-tree", git("write-tree"), *parents, "-m", f"{version()}, stamped with {current().address}")
+    git("push", "origin", f"{commit}:refs/heads/{BRANCH}")
+    print(f"Pushed {version()} to the branch {BRANCH} of {current().address}")
+
+
 def main(arguments: list[str]) -> None:
-    """Write a new address for good, or stamp what is about to be published."""
+    """Write a new address for good, or stamp what is about to be published, or push it."""
     try:
         match arguments:
             case ["address"]:
@@ -225,6 +234,8 @@ def main(arguments: list[str]) -> None:
                 write_everywhere(parsed(text), version())
             case ["stamp"]:
                 write_everywhere(parsed(git("remote", "get-url", "origin")), published_version())
+            case ["push"]:
+                push()
             case _:
                 sys.exit(__doc__)
     except ValueError as error:

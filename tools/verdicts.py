@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.repository import ROOT, notebook_paths
+from tools.writing import write
 from tutorial_lib.book.verdicts import METADATA_KEY
 
 FILE = ROOT / "tutorial_lib" / "book" / "stored" / "verdicts.json"
@@ -26,4 +27,4 @@ def collected() -> str:
 
 def collect() -> None:
     """Write the file."""
-    FILE.write_text(collected(), encoding="utf-8")
+    write(FILE, collected())
