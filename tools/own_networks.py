@@ -2,18 +2,19 @@
 
 import time
 from dataclasses import asdict
-from pathlib import Path
 from platform import python_version
 
 import numpy
 import torch
 from tqdm import tqdm
 
+from tools.checksums import record, write
+from tools.repository import ROOT
 from tutorial_lib.book.own_networks import network_rows
 from tutorial_lib.book.results import rows_as_text
 from tutorial_lib.images.networks import NETWORKS
 
-FILE = Path(__file__).resolve().parent.parent / "tutorial_lib" / "book" / "stored" / "own_networks.csv"
+FILE = ROOT / "tutorial_lib" / "book" / "stored" / "own_networks.csv"
 NUM_NETWORKS = 8
 # At the end of training at several radii, before and on the way at one.
 RADII_AFTER = {0: [0.5], 10: [0.5], 30: [0.25, 0.5, 1.0, 2.0]}
@@ -41,7 +42,8 @@ def main() -> None:
                 "torch": torch.__version__.split("+")[0],
             },
         }
-        FILE.write_text(rows_as_text(rows, settings), encoding="utf-8")
+        write(FILE, rows_as_text(rows, settings))
+        record(FILE)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import numpy
 import torch
 from tqdm import tqdm
 
+from tools.checksums import record, write
 from tools.studies import STORED
 from tutorial_lib.book.data import Split, load
 from tutorial_lib.book.debate import slope_rows
@@ -44,7 +45,9 @@ def main() -> None:
         "threads": 1,
         "versions": {"numpy": numpy.__version__, "python": python_version(), "torch": torch.__version__.split("+")[0]},
     }
-    (STORED / "slopes.csv").write_text(rows_as_text([row_as_columns(row) for row in rows], settings), encoding="utf-8")
+    file = STORED / "slopes.csv"
+    write(file, rows_as_text([row_as_columns(row) for row in rows], settings))
+    record(file)
 
 
 if __name__ == "__main__":

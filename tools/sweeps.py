@@ -3,20 +3,21 @@
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from platform import python_version
 
 import numpy
 import torch
 from tqdm import tqdm
 
+from tools.checksums import record, write
+from tools.repository import ROOT
 from tutorial_lib.book.data import load
 from tutorial_lib.book.experiments import TrainedRow, trained_rows
 from tutorial_lib.book.results import row_as_columns, rows_as_text
 from tutorial_lib.initializations import INITIALIZATIONS
 from tutorial_lib.training import CROSS_ENTROPY, HALF_SQUARE
 
-FOLDER = Path(__file__).resolve().parent.parent / "tutorial_lib" / "book" / "stored"
+FOLDER = ROOT / "tutorial_lib" / "book" / "stored"
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,9 @@ def main(names: list[str]) -> None:
                 "torch": torch.__version__.split("+")[0],
             },
         }
-        FOLDER.mkdir(exist_ok=True)
-        (FOLDER / f"{name}.csv").write_text(
-            rows_as_text([row_as_columns(row) for row in rows], settings), encoding="utf-8"
-        )
+        file = FOLDER / f"{name}.csv"
+        write(file, rows_as_text([row_as_columns(row) for row in rows], settings))
+        record(file)
 
 
 if __name__ == "__main__":
