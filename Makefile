@@ -6,6 +6,8 @@ ADDRESS ?=
 NOTEBOOKS ?=
 MODULES ?=
 CHAPTERS ?=
+SEED ?=
+FILES ?=
 SITE := _build/html
 COLAB := .colab
 
@@ -29,7 +31,7 @@ SITE_SOURCES := _config.yml _toc.yml tools/book_fixes.py $(shell find tutorial_l
 require_python = command -v "$(PYTHON)" >/dev/null 2>&1 || { \
   echo "No '$(PYTHON)' found: install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3"; exit 1; }
 
-.PHONY: help book test notebooks check bench serve colab mutate knobs lock address clean
+.PHONY: help book test notebooks check bench serve colab mutate knobs recompute lock address clean
 
 help:
 	@echo "make book       build the book into $(SITE), warnings are errors"
@@ -41,6 +43,7 @@ help:
 	@echo "make colab      run the notebooks with the versions that Google Colab ships"
 	@echo "make mutate     plant faults in the package and count those that its tests see (MODULES=\"exact bounds\" for some)"
 	@echo "make knobs      run each chapter with other values in its cell \"Change me\" (CHAPTERS=\"7 14\" for some)"
+	@echo "make recompute  compute parts of the stored tables again, drawn at random (SEED=46 for others, FILES=\"silent slopes\")"
 	@echo "make lock       write requirements.txt again from pyproject.toml"
 	@echo "make address ADDRESS=https://github.com/owner/name   write the repository's address everywhere"
 	@echo "make clean      remove what was built, the environment too"
@@ -104,6 +107,10 @@ mutate: $(VENV)/installed
 # As a reader who changes a number: no claim may stop them.
 knobs: $(VENV)/installed
 	$(BIN)/python -m tools.knobs $(CHAPTERS)
+
+# What a checksum cannot see: a number that its own code and settings no longer give.
+recompute: $(VENV)/installed
+	$(BIN)/python -m tools.recompute $(if $(SEED),--seed $(SEED)) $(if $(FILES),--files $(FILES))
 
 lock:
 	@$(require_python)

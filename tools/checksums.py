@@ -37,7 +37,7 @@ def write(path: Path, text: str) -> None:
 
 
 def record(*paths: Path) -> None:
-    """Keep the sums of files as they are now, and forget files that are gone; what lies outside the repository has none."""
+    """Keep the sums of files as they are now, forget those that are gone, leave out what lies outside the repository."""
     sums = recorded()
     for path in paths:
         if path.resolve().is_relative_to(ROOT):
@@ -78,15 +78,13 @@ def problems() -> list[str]:
     """Say of each file that is changed, gone or without a sum which it is, and what makes it right."""
     sums, files = recorded(), covered()
     changed = [
-        f"{name} is not what was recorded: take the committed file back, or run again: {command}"
+        f"{name} is not what was recorded: take the committed file back or, if the change is meant: {command}"
         for name, command in files.items()
         if name in sums and sum_of(ROOT / name) != sums[name]
     ]
-    new = [
-        f"{name} has no checksum: it is recorded by {command}" for name, command in files.items() if name not in sums
-    ]
+    new = [f"{name} has no checksum: {command} records it" for name, command in files.items() if name not in sums]
     gone = [
-        f"{name} is gone: take the committed file back, or forget it: {VENDORED.format(path=name)}"
+        f"{name} is gone: take the committed file back or, if the change is meant: {VENDORED.format(path=name)}"
         for name in sums
         if name not in files
     ]
