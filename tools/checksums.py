@@ -37,7 +37,7 @@ def write(path: Path, text: str) -> None:
 
 
 def record(*paths: Path) -> None:
-    """Keep the sums of files as they are now, forget those that are gone, leave out what lies outside the repository."""
+    """Keep the sums of files as they are now, forget those that are gone; outside the repository none are kept."""
     sums = recorded()
     for path in paths:
         if path.resolve().is_relative_to(ROOT):
