@@ -8,6 +8,8 @@ ADDRESS ?=
 NOTEBOOKS ?=
 MODULES ?=
 CHAPTERS ?=
+SEED ?=
+FILES ?=
 SITE := _build/html
 COLAB := .colab
 
@@ -31,7 +33,7 @@ SITE_SOURCES := _config.yml _toc.yml tools/book_fixes.py $(shell find tutorial_l
 require_python = command -v "$(PYTHON)" >/dev/null 2>&1 || { \
   echo "No '$(PYTHON)' found: install Python 3.11 to 3.14, or name one: make PYTHON=/path/to/python3"; exit 1; }
 
-.PHONY: help book test notebooks check bench serve lab colab colab-pins newest lowest mutate knobs lock address stamp push-published clean
+.PHONY: help book test notebooks check bench serve lab colab colab-pins newest lowest mutate knobs lock address stamp push-published recompute clean
 
 help:
 	@echo "make book       build the book into $(SITE), warnings are errors"
@@ -46,6 +48,7 @@ help:
 	@echo "make newest     test with the newest release of everything; make lowest: with the oldest allowed"
 	@echo "make mutate     plant faults in the package and count those that its tests see (MODULES=\"exact bounds\" for some)"
 	@echo "make knobs      run each chapter with other values in its cell \"Change me\" (CHAPTERS=\"7 14\" for some)"
+	@echo "make recompute  compute parts of the stored tables again, drawn at random (SEED=46 for others, FILES=\"silent slopes\")"
 	@echo "make lock       write requirements.txt and requirements/lab.txt again from pyproject.toml"
 	@echo "make address ADDRESS=https://github.com/owner/name   write the repository's address everywhere"
 	@echo "make stamp      write the address of the remote \"origin\" and a version of the day everywhere, to publish"
@@ -126,6 +129,10 @@ mutate: $(VENV)/installed
 knobs: $(VENV)/installed
 	$(BIN)/python -m tools.knobs $(CHAPTERS)
 
+# What a checksum cannot see: a number that its own code and settings no longer give.
+recompute: $(VENV)/installed
+	$(BIN)/python -m tools.recompute $(if $(SEED),--seed $(SEED)) $(if $(FILES),--files $(FILES))
+
 lock:
 	@$(require_python)
 	"$(PYTHON)" -m tools.lock
@@ -144,4 +151,4 @@ push-published:
 	@"$(PYTHON)" -m tools.repository push
 
 clean:
-	rm -rf _build $(VENV) $(VENV).former $(VENV).lock $(COLAB) .mutation .pytest_cache .ruff_cache .mypy_cache .hypothesis .benchmarks
+	rm -rf _build $(VENV) $(VENV).former $(VENV).lock $(COLAB) .newest .lowest .mutation .pytest_cache .ruff_cache .mypy_cache .hypothesis .benchmarks

@@ -15,7 +15,11 @@ from PIL import Image, UnidentifiedImageError
 
 BLOCKS = (60, 40)  # across, down
 TOLERANCE = 10  # of 255 levels of grey, in any block
-FRAME = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=]+)")
+FRAME = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=]*)")
+SIZE = re.compile(r"<Figure size (\d+)x(\d+)")
+# Saved without its margins a figure differs a little from the size that it says it has.
+MARGIN = 0.1
+SMALLEST = 100  # pixels, either way
 
 
 def pictures(outputs: Iterable[dict[str, Any]]) -> list[bytes]:
@@ -27,6 +31,30 @@ def pictures(outputs: Iterable[dict[str, Any]]) -> list[bytes]:
             found.append("".join(data["image/png"]))
         found += FRAME.findall("".join(data.get("text/html", "")))
     return [b64decode(text) for text in found]
+
+
+def flaws(output: dict[str, Any]) -> list[str]:
+    """Say what is wrong with the pictures of one output: cut, blank, or not as large as the output says."""
+    found = []
+    said = SIZE.search("".join(output.get("data", {}).get("text/plain", "")))
+    sizes = []
+    for place, picture in enumerate(pictures([output]), start=1):
+        try:
+            with Image.open(BytesIO(picture)) as image:
+                colours = image.convert("RGB").getcolors(2)  # decodes it wholly; None: more than two
+                sizes.append(image.size)
+        except (UnidentifiedImageError, OSError, SyntaxError) as error:
+            found.append(f"picture {place} does not decode: {error}")
+            continue
+        if colours is not None and len(colours) == 1:
+            found.append(f"picture {place} is blank")
+    if "image/png" in output.get("data", {}) and said is None:
+        found.append("the output does not say how large its figure is")
+    wanted = tuple(map(int, said.groups())) if said else sizes[0] if sizes else (0, 0)
+    for size in sizes:
+        if min(size) < SMALLEST or any(abs(a - b) > MARGIN * b for a, b in zip(size, wanted, strict=True)):
+            found.append(f"a picture has {size[0]} x {size[1]} pixels instead of about {wanted[0]} x {wanted[1]}")
+    return found
 
 
 def blocks(picture: bytes) -> np.ndarray:

@@ -4,12 +4,16 @@ import functools
 import http.server
 import re
 import threading
+from base64 import b64decode
+from io import BytesIO
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+from xml.etree import ElementTree
 
 import pytest
 import yaml
 from bs4 import BeautifulSoup
+from PIL import Image
 
 from tests.browsers import AXE
 
@@ -76,6 +80,20 @@ def test_images_have_words_of_their_own(page):
         alt = image.get("alt", "")
         assert alt.strip(), str(image)[:200]
         assert not re.search(r"\.(png|jpe?g|svg|gif)$", alt), alt
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_images_of_a_page_decode(page):
+    sources = {image["src"] for image in soup(page).find_all("img") if image.get("src")}
+    for source in sources:
+        target = local_target(page, source)
+        if target and target[0].suffix == ".svg":
+            ElementTree.fromstring(target[0].read_text(encoding="utf-8"))
+            continue
+        kind, _, text = source.partition(";base64,")
+        assert target or kind == "data:image/png", source[:80]
+        with Image.open(target[0] if target else BytesIO(b64decode(text))) as image:
+            assert min(image.convert("RGB").size) > 1, source[:80]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -183,6 +201,19 @@ RAW_MATH = """() => {
 @every_page
 def test_formulas_are_typeset(tab):
     assert look(tab).evaluate(RAW_MATH) == []
+
+
+@every_page
+def test_every_image_is_drawn(tab):
+    # One that waits until it is scrolled to is asked for now.
+    empty = """async () => {
+      const images = [...document.querySelectorAll('img')];
+      images.forEach(image => { image.loading = 'eager'; });
+      await Promise.race([Promise.allSettled(images.map(image => image.decode())),
+                          new Promise(done => setTimeout(done, 5000))]);
+      return images.filter(i => !i.complete || i.naturalWidth <= 1).map(i => i.outerHTML.slice(0, 200));
+    }"""
+    assert look(tab).evaluate(empty) == []
 
 
 @pytest.mark.parametrize("tab", ["book/statements.html"], indirect=True, scope="module")

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from tools.checksums import record
 from tools.repository import ROOT
 from tutorial_lib.book.data import BUNDLED, fixed_shuffle
 
@@ -29,6 +30,7 @@ def main(folder: Path) -> None:
     classes = np.concatenate([read(folder / f"{part}-labels-idx1-ubyte", 8) for part in ("train", "t10k")])
     rows = fixed_shuffle(len(classes), NUM_ROWS)
     np.savez_compressed(FILE, pixels=pixels.reshape(len(classes), -1)[rows], classes=classes[rows])
+    record(FILE)
 
 
 if __name__ == "__main__":

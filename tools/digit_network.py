@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from tools.bundled_mnist import read
+from tools.checksums import record
 from tutorial_lib.book.digit_network import FILE, NEURONS
 from tutorial_lib.progress import progress
 from tutorial_lib.randomness import random_stream
@@ -75,6 +76,7 @@ def main(folder: Path) -> None:
     images, classes = images_and_classes(folder, "t10k")
     stored["accuracy"] = np.float64((model(images).argmax(dim=1) == classes).double().mean().item())
     np.savez_compressed(FILE, **stored)  # type: ignore[arg-type]
+    record(FILE)
     print(f"{stored['accuracy']:.2%} of the 10,000 test images are read rightly; in {FILE.name}")
 
 

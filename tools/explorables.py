@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
+from tools.checksums import record, write
 from tools.repository import ROOT
 from tutorial_lib.book.data import load_images
 from tutorial_lib.book.digit_network import FILE, digit_network_accuracy, predicted_digits
@@ -93,12 +94,13 @@ def main() -> None:
     from playwright.sync_api import sync_playwright
 
     for name, make in DATA.items():
-        (FOLDER / f"{name}.data.js").write_text(script(name, make()), encoding="utf-8")
+        write(FOLDER / f"{name}.data.js", script(name, make()))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         for name in STILLS:
             (FOLDER / f"{name}.png").write_bytes(picture(name, browser))
         browser.close()
+    record(*(FOLDER / f"{name}.data.js" for name in DATA), *(FOLDER / f"{name}.png" for name in STILLS))
 
 
 if __name__ == "__main__":

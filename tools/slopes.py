@@ -7,9 +7,10 @@ import numpy
 import torch
 from tqdm import tqdm
 
+from tools.checksums import record, write
 from tools.studies import STORED
 from tutorial_lib.book.data import Split, load
-from tutorial_lib.book.debate import slope_rows
+from tutorial_lib.book.debate import SlopeRow, slope_rows
 from tutorial_lib.book.results import row_as_columns, rows_as_text
 
 LEVELS = (0.3, 0.2, 0.1, 0.05)
@@ -28,13 +29,17 @@ def cells() -> list[tuple[str, int, int]]:
     return [(scheme, depth, width) for scheme, widths in WIDTHS.items() for depth in DEPTHS for width in widths]
 
 
+def run_cell(scheme: str, depth: int, width: int) -> list[SlopeRow]:
+    """Measure the networks of one cell."""
+    sizes = {"width": width, "depth": depth, "num_networks": NUM_NETWORKS[width]}
+    return slope_rows(scheme, data(), levels=LEVELS, **sizes)
+
+
 def main() -> None:
     """Measure all cells and write the table."""
     torch.set_num_threads(1)
-    start, split, rows = time.perf_counter(), data(), []
-    for scheme, depth, width in tqdm(cells(), desc="cells"):
-        sizes = {"width": width, "depth": depth, "num_networks": NUM_NETWORKS[width]}
-        rows += slope_rows(scheme, split, levels=LEVELS, **sizes)
+    start = time.perf_counter()
+    rows = [row for cell in tqdm(cells(), desc="cells") for row in run_cell(*cell)]
     settings = {
         "command": "python -m tools.slopes",
         "data": "digits, rows of length 1, float32",
@@ -44,7 +49,9 @@ def main() -> None:
         "threads": 1,
         "versions": {"numpy": numpy.__version__, "python": python_version(), "torch": torch.__version__.split("+")[0]},
     }
-    (STORED / "slopes.csv").write_text(rows_as_text([row_as_columns(row) for row in rows], settings), encoding="utf-8")
+    file = STORED / "slopes.csv"
+    write(file, rows_as_text([row_as_columns(row) for row in rows], settings))
+    record(file)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ cluster whose workers can import this repository; only this process writes files
 import argparse
 import hashlib
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -27,13 +26,14 @@ from joblib import cpu_count
 from joblib.externals.loky import get_reusable_executor
 from tqdm import tqdm
 
+from tools.checksums import record, write
+from tools.repository import ROOT
 from tutorial_lib.book.data import Split, load
 from tutorial_lib.book.equal_loss import LevelRow, flow_rows, optimizer_rows
 from tutorial_lib.book.results import row_as_columns, rows_as_text
 from tutorial_lib.book.silent_start import SilentRow, silent_rows
 from tutorial_lib.training import CROSS_ENTROPY, HALF_SQUARE
 
-ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / ".studies"
 STORED = ROOT / "tutorial_lib" / "book" / "stored"
 # A scheme "m^-0.75": two layers, all weights of size width^-0.75.
@@ -179,14 +179,6 @@ def versions() -> dict[str, str]:
     return {"numpy": numpy.__version__, "python": python_version(), "torch": torch.__version__.split("+")[0]}
 
 
-def write(path: Path, text: str) -> None:
-    """Write a file at once or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
-
-
 def file_of(cell: Cell, folder: Path) -> Path:
     """Where a finished cell is kept."""
     return folder / f"{cell.name}.json"
@@ -247,7 +239,9 @@ def publish(name: str, cells: list[Cell], folder: Path, stored: Path) -> bool:
         "versions": {name: ", ".join(found) for name, found in made_with.items()},
     }
     rows = sorted((row for result in results for row in result["rows"]), key=_place)
-    write(stored / f"{name}.csv", rows_as_text(rows, settings))
+    file = stored / f"{name}.csv"
+    write(file, rows_as_text(rows, settings))
+    record(file)
     return True
 
 

@@ -3,20 +3,21 @@
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from platform import python_version
 
 import numpy
 import torch
 from tqdm import tqdm
 
+from tools.checksums import record, write
+from tools.repository import ROOT
 from tutorial_lib.book.data import load
 from tutorial_lib.book.experiments import TrainedRow, trained_rows
 from tutorial_lib.book.results import row_as_columns, rows_as_text
 from tutorial_lib.initializations import INITIALIZATIONS
 from tutorial_lib.training import CROSS_ENTROPY, HALF_SQUARE
 
-FOLDER = Path(__file__).resolve().parent.parent / "tutorial_lib" / "book" / "stored"
+FOLDER = ROOT / "tutorial_lib" / "book" / "stored"
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,14 @@ class Sweep:
     source: str = "digits"
     seed: int = 0
 
+    def cells(self) -> list[tuple[str, int, int]]:
+        """List scheme, depth and width of every cell."""
+        return [(scheme, depth, width) for depth in self.depths for width in self.widths for scheme in INITIALIZATIONS]
+
+    def count(self, width: int) -> int:
+        """Return the number of networks of a width."""
+        return next(count for largest, count in self.num_networks.items() if width <= largest)
+
 
 MANY = {32: 32, 64: 16, 512: 8}
 SWEEPS = {
@@ -45,25 +54,20 @@ LOSSES = {"half square": HALF_SQUARE, "cross entropy": CROSS_ENTROPY}
 DATA = {"digits": "scikit-learn digits", "mnist": "MNIST"}
 
 
-def run(sweep: Sweep) -> list[TrainedRow]:
-    """Train every cell of a sweep."""
-    split = load(sweep.source, num_train=sweep.num_train, task=sweep.task)
-    rows: list[TrainedRow] = []
-    cells = [(scheme, depth, width) for depth in sweep.depths for width in sweep.widths for scheme in INITIALIZATIONS]
-    for scheme, depth, width in tqdm(cells, desc="cells"):
-        rows += trained_rows(
-            scheme,
-            split,
-            width=width,
-            depth=depth,
-            num_networks=next(count for largest, count in sweep.num_networks.items() if width <= largest),
-            record_at=sweep.record_at,
-            loss=LOSSES[sweep.loss],
-            factor=sweep.factor,
-            batch_size=sweep.batch_size,
-            seed=sweep.seed,
-        )
-    return rows
+def run_cell(sweep: Sweep, scheme: str, depth: int, width: int) -> list[TrainedRow]:
+    """Train the networks of one cell of a sweep."""
+    return trained_rows(
+        scheme,
+        load(sweep.source, num_train=sweep.num_train, task=sweep.task),
+        width=width,
+        depth=depth,
+        num_networks=sweep.count(width),
+        record_at=sweep.record_at,
+        loss=LOSSES[sweep.loss],
+        factor=sweep.factor,
+        batch_size=sweep.batch_size,
+        seed=sweep.seed,
+    )
 
 
 def main(names: list[str]) -> None:
@@ -71,7 +75,7 @@ def main(names: list[str]) -> None:
     torch.set_num_threads(1)
     for name in names or list(SWEEPS):
         start = time.perf_counter()
-        rows = run(SWEEPS[name])
+        rows = [row for cell in tqdm(SWEEPS[name].cells(), desc="cells") for row in run_cell(SWEEPS[name], *cell)]
         settings = vars(SWEEPS[name]) | {
             "command": f"python -m tools.sweeps {name}",
             "data": f"{DATA[SWEEPS[name].source]}, rows of length 1",
@@ -83,10 +87,9 @@ def main(names: list[str]) -> None:
                 "torch": torch.__version__.split("+")[0],
             },
         }
-        FOLDER.mkdir(exist_ok=True)
-        (FOLDER / f"{name}.csv").write_text(
-            rows_as_text([row_as_columns(row) for row in rows], settings), encoding="utf-8"
-        )
+        file = FOLDER / f"{name}.csv"
+        write(file, rows_as_text([row_as_columns(row) for row in rows], settings))
+        record(file)
 
 
 if __name__ == "__main__":

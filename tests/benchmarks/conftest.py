@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import torch
 
+from tools.checksums import record, write
+
 torch.set_num_threads(1)
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -41,8 +43,9 @@ def results():
     if set(found) == GROUPS:
         text = json.dumps({"settings": settings()} | found, indent=1, sort_keys=True)
         target = ROOT / "_build" / "benchmarks.json" if QUICK else RESULTS
-        target.parent.mkdir(exist_ok=True)
-        target.write_text(compact(text) + "\n", encoding="utf-8")
+        write(target, compact(text) + "\n")
+        if target == RESULTS:
+            record(target)
 
 
 def compact(text: str) -> str:
