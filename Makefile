@@ -29,7 +29,7 @@ SITE_SOURCES := _config.yml _toc.yml tools/book_fixes.py $(shell find tutorial_l
 require_python = command -v "$(PYTHON)" >/dev/null 2>&1 || { \
   echo "No '$(PYTHON)' found: install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3"; exit 1; }
 
-.PHONY: help book test notebooks check bench serve colab mutate knobs lock address clean
+.PHONY: help book test notebooks check bench serve colab mutate knobs lock address downloads links clean
 
 help:
 	@echo "make book       build the book into $(SITE), warnings are errors"
@@ -43,6 +43,8 @@ help:
 	@echo "make knobs      run each chapter with other values in its cell \"Change me\" (CHAPTERS=\"7 14\" for some)"
 	@echo "make lock       write requirements.txt again from pyproject.toml"
 	@echo "make address ADDRESS=https://github.com/owner/name   write the repository's address everywhere"
+	@echo "make downloads  the book as PDF and zip, the chapters as zip, the package as wheel, into $(SITE)/downloads"
+	@echo "make links      ask every link to another site whether it still leads somewhere (needs the network)"
 	@echo "make clean      remove what was built, the environment too"
 
 $(VENV)/installed: requirements.txt pyproject.toml tools/environment.py
@@ -111,6 +113,12 @@ lock:
 
 address: $(VENV)/installed
 	$(BIN)/python -m tools.repository $(ADDRESS)
+
+downloads: book
+	@$(BIN)/python -m tools.downloads
+
+links: book
+	@$(BIN)/python -m tools.links
 
 clean:
 	rm -rf _build $(VENV) $(COLAB) .mutation .pytest_cache .ruff_cache .mypy_cache .hypothesis .benchmarks

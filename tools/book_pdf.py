@@ -27,9 +27,10 @@ DRAWN = """async () => {
   await Promise.all([...document.images].map((image) => image.decode().catch(() => {})));
 }"""
 STYLE = """
+  .bd-content .bd-article, .bd-content .bd-article-container { padding: 0; max-width: none; }
   #jb-print-toc, details.hide.above-input { display: none !important; }
   #jb-print-docs-body h1 { text-align: left; }
-  article img { max-height: 26rem; width: auto; }
+  article img { max-height: 23rem; width: auto; }
   article details { break-inside: avoid; }
 """
 # Chromium keeps the place of an element only if a link of the same page leads to it.
@@ -175,6 +176,7 @@ def number(writer: PdfWriter, feet: PdfReader, first: int) -> None:
     """Put its foot under every sheet from the ``first`` on."""
     for sheet, foot in list(zip(writer.pages, feet.pages, strict=True))[first:]:
         sheet.merge_page(foot)
+        sheet.compress_content_streams()
 
 
 def write_book(file: Path, site: Path, toc: Path, *, title: str, byline: str) -> None:
