@@ -33,7 +33,7 @@ SITE_SOURCES := _config.yml _toc.yml tools/book_fixes.py $(shell find tutorial_l
 require_python = command -v "$(PYTHON)" >/dev/null 2>&1 || { \
   echo "No '$(PYTHON)' found: install Python 3.11 to 3.14, or name one: make PYTHON=/path/to/python3"; exit 1; }
 
-.PHONY: help book test notebooks check bench serve lab colab colab-pins newest lowest mutate knobs lock address stamp push-published recompute clean
+.PHONY: help book test notebooks check bench serve lab colab colab-pins newest lowest mutate knobs lock address stamp push-published recompute downloads links clean
 
 help:
 	@echo "make book       build the book into $(SITE), warnings are errors"
@@ -51,6 +51,8 @@ help:
 	@echo "make recompute  compute parts of the stored tables again, drawn at random (SEED=46 for others, FILES=\"silent slopes\")"
 	@echo "make lock       write requirements.txt and requirements/lab.txt again from pyproject.toml"
 	@echo "make address ADDRESS=https://github.com/owner/name   write the repository's address everywhere"
+	@echo "make downloads  the book as PDF and zip, the chapters as zip, the package as wheel, into $(SITE)/downloads"
+	@echo "make links      ask every link to another site whether it still leads somewhere (needs the network)"
 	@echo "make stamp      write the address of the remote \"origin\" and a version of the day everywhere, to publish"
 	@echo "make push-published   push the stamped tree to the branch \"published\", where links and first cells lead"
 	@echo "make clean      remove what was built, the environment too"
@@ -149,6 +151,12 @@ stamp:
 push-published:
 	@$(require_python)
 	@"$(PYTHON)" -m tools.repository push
+
+downloads: book
+	@$(BIN)/python -m tools.downloads
+
+links: book
+	@$(BIN)/python -m tools.links
 
 clean:
 	rm -rf _build $(VENV) $(VENV).former $(VENV).lock $(COLAB) .newest .lowest .mutation .pytest_cache .ruff_cache .mypy_cache .hypothesis .benchmarks

@@ -31,7 +31,7 @@ def browser():
     """The browser of all tests of a file; a machine without one skips them, but not in CI."""
     from playwright.sync_api import sync_playwright
 
-    from tests.browsers import BROWSER, launched
+    from tools.browser import BROWSER, launched
 
     if BROWSER is None:
         message = "no Chromium for the browser tests: apt-get install chromium"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tools import checksums
-from tools.checksums import COMMANDS, FILE, covered, main, problems, record, recorded, sum_of, write
+from tools.checksums import COMMANDS, FILE, covered, main, problems, record, recorded, sum_of
 from tools.repository import ROOT
 
 BUDGETS, DIGITS = "tutorial_lib/book/stored/budgets.csv", "tutorial_lib/book/datasets/mnist_1024.npz"

@@ -6,11 +6,11 @@ of each file that they write. By hand one records what others made: vendored scr
 
 import hashlib
 import json
-import os
 import sys
 from pathlib import Path
 
 from tools.repository import ROOT
+from tools.writing import write
 
 FILE = ROOT / "tests" / "checksums.txt"
 VENDORED = "python -m tools.checksums {path}"
@@ -26,14 +26,6 @@ COMMANDS = {
     "book/site_root/vendor/**/*": VENDORED,
     "tests/vendor/*": VENDORED,
 }
-
-
-def write(path: Path, text: str) -> None:
-    """Write a text at once or not at all, with the same bytes on every system."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(text, encoding="utf-8", newline="\n")
-    partial.replace(path)
 
 
 def record(*paths: Path) -> None:

@@ -15,7 +15,8 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from tools.checksums import record, write
+from tools.checksums import record
+from tools.writing import write
 from tools.repository import ROOT
 from tutorial_lib.book.data import load_images
 from tutorial_lib.book.digit_network import FILE, digit_network_accuracy, predicted_digits

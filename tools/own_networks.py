@@ -8,7 +8,8 @@ import numpy
 import torch
 from tqdm import tqdm
 
-from tools.checksums import record, write
+from tools.checksums import record
+from tools.writing import write
 from tools.repository import ROOT
 from tutorial_lib.book.own_networks import NetworkRow, network_rows
 from tutorial_lib.book.results import rows_as_text

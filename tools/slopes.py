@@ -7,7 +7,8 @@ import numpy
 import torch
 from tqdm import tqdm
 
-from tools.checksums import record, write
+from tools.checksums import record
+from tools.writing import write
 from tools.studies import STORED
 from tutorial_lib.book.data import Split, load
 from tutorial_lib.book.debate import SlopeRow, slope_rows

@@ -26,7 +26,8 @@ from joblib import cpu_count
 from joblib.externals.loky import get_reusable_executor
 from tqdm import tqdm
 
-from tools.checksums import record, write
+from tools.checksums import record
+from tools.writing import write
 from tools.repository import ROOT
 from tutorial_lib.book.data import Split, load
 from tutorial_lib.book.equal_loss import LevelRow, flow_rows, optimizer_rows

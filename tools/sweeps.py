@@ -9,7 +9,8 @@ import numpy
 import torch
 from tqdm import tqdm
 
-from tools.checksums import record, write
+from tools.checksums import record
+from tools.writing import write
 from tools.repository import ROOT
 from tutorial_lib.book.data import load
 from tutorial_lib.book.experiments import TrainedRow, trained_rows

@@ -8,7 +8,7 @@ from statistics import median
 import pytest
 from playwright.sync_api import sync_playwright
 
-from tests.browsers import BROWSER, launched
+from tools.browser import BROWSER, launched
 from tutorial_lib.book.explorables import STILLS, element, scripts_of
 
 TARGET_MILLISECONDS, TARGET_FRAMES, TARGET_KILOBYTES = 50, 30, 60

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from tools.checksums import record, write
+from tools.checksums import record
+from tools.writing import write
 
 torch.set_num_threads(1)
 
