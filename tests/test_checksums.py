@@ -11,6 +11,7 @@ import pytest
 from tools import checksums
 from tools.checksums import COMMANDS, FILE, covered, main, problems, record, recorded, sum_of
 from tools.repository import ROOT
+from tools.writing import write
 
 BUDGETS, DIGITS = "tutorial_lib/book/stored/budgets.csv", "tutorial_lib/book/datasets/mnist_1024.npz"
 AXE = "tests/vendor/axe.min.js"

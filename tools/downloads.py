@@ -37,7 +37,7 @@ In this folder, with Python 3.11 or newer, two commands:
     python -m jupyter lab
 
 The first cell of a chapter then finds the package and does nothing. On Linux pip takes torch with CUDA (several GB);
-nothing here needs it: https://pytorch.org/get-started/locally/ shows how to take the CPU build before the first command.
+nothing here needs it: https://pytorch.org/get-started/locally/ shows how to take the CPU build first.
 """
 MARK = "<!-- the list -->"
 

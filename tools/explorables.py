@@ -16,8 +16,8 @@ import torch
 from PIL import Image
 
 from tools.checksums import record
-from tools.writing import write
 from tools.repository import ROOT
+from tools.writing import write
 from tutorial_lib.book.data import load_images
 from tutorial_lib.book.digit_network import FILE, digit_network_accuracy, predicted_digits
 from tutorial_lib.book.equal_loss import LevelRow

@@ -9,8 +9,8 @@ import torch
 from tqdm import tqdm
 
 from tools.checksums import record
-from tools.writing import write
 from tools.repository import ROOT
+from tools.writing import write
 from tutorial_lib.book.own_networks import NetworkRow, network_rows
 from tutorial_lib.book.results import rows_as_text
 from tutorial_lib.images.networks import NETWORKS

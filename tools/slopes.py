@@ -8,8 +8,8 @@ import torch
 from tqdm import tqdm
 
 from tools.checksums import record
-from tools.writing import write
 from tools.studies import STORED
+from tools.writing import write
 from tutorial_lib.book.data import Split, load
 from tutorial_lib.book.debate import SlopeRow, slope_rows
 from tutorial_lib.book.results import row_as_columns, rows_as_text

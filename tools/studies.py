@@ -27,8 +27,8 @@ from joblib.externals.loky import get_reusable_executor
 from tqdm import tqdm
 
 from tools.checksums import record
-from tools.writing import write
 from tools.repository import ROOT
+from tools.writing import write
 from tutorial_lib.book.data import Split, load
 from tutorial_lib.book.equal_loss import LevelRow, flow_rows, optimizer_rows
 from tutorial_lib.book.results import row_as_columns, rows_as_text

@@ -10,8 +10,8 @@ import torch
 from tqdm import tqdm
 
 from tools.checksums import record
-from tools.writing import write
 from tools.repository import ROOT
+from tools.writing import write
 from tutorial_lib.book.data import load
 from tutorial_lib.book.experiments import TrainedRow, trained_rows
 from tutorial_lib.book.results import row_as_columns, rows_as_text
