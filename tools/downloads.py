@@ -37,7 +37,7 @@ In this folder, with Python 3.11 or newer, two commands:
     python -m jupyter lab
 
 The first cell of a chapter then finds the package and does nothing. On Linux pip takes torch with CUDA (several GB);
-nothing here needs it: https://pytorch.org/get-started/locally/ shows how to take the CPU build before the first command.
+nothing here needs it: https://pytorch.org/get-started/locally/ shows how to take the CPU build first.
 """
 MARK = "<!-- the list -->"
 
@@ -80,7 +80,9 @@ def site_members(site: Path) -> dict[str, bytes]:
     """Return what the archive of the site holds: no downloads, but the page that says so, to which pages link."""
     files = (path for path in site.rglob("*") if path.is_file())
     names = {path.relative_to(site): path for path in files}
-    kept = {f"book/{name.as_posix()}": path.read_bytes() for name, path in names.items() if name.parts[0] != "downloads"}
+    kept = {
+        f"book/{name.as_posix()}": path.read_bytes() for name, path in names.items() if name.parts[0] != "downloads"
+    }
     return kept | {"book/downloads/index.html": NO_DOWNLOADS.read_bytes()}
 
 
@@ -104,14 +106,16 @@ def write_index(folder: Path) -> None:
     lines = []
     for ending, words in WORDS.items():
         for file in sorted(folder.glob(f"*{ending}")):
-            lines.append(f'  <li><a href="{escape(file.name)}" download>{escape(file.name)}</a> ({size(file)})<br>{words}</li>')
+            lines.append(
+                f'  <li><a href="{escape(file.name)}" download>{escape(file.name)}</a> ({size(file)})<br>{words}</li>'
+            )
     with replacing(folder / "index.html") as unfinished:
         unfinished.write_text("\n".join([before + "<ul>", *lines, "</ul>" + after]), encoding="utf-8")
 
 
-def main() -> None:
-    """Write all downloads into the built site; without a browser, all but the PDF, and say so."""
-    folder = SITE / "downloads"
+def main(site: Path = SITE) -> None:
+    """Write all downloads into the built ``site``; without a browser, all but the PDF, and say so."""
+    folder = site / "downloads"
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.*"):
         if old.name != "index.html":
@@ -119,14 +123,14 @@ def main() -> None:
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     wheel = build_wheel(folder)
     write_zip(folder / "notebooks.zip", notebook_members(wheel, config["title"]))
-    write_zip(folder / "book.zip", site_members(SITE))
+    write_zip(folder / "book.zip", site_members(site))
     if BROWSER is not None:
         byline = f"{config['author']}, version {version()}"
         with replacing(folder / "book.pdf") as unfinished:
-            write_book(unfinished, SITE, ROOT / "_toc.yml", title=config["title"], byline=byline)
+            write_book(unfinished, site, ROOT / "_toc.yml", title=config["title"], byline=byline)
     write_index(folder)
     for file in sorted(folder.iterdir()):
-        print(f"{size(file):>8}  {file.relative_to(ROOT)}")
+        print(f"{size(file):>8}  {os.path.relpath(file)}")
     if BROWSER is None:
         sys.exit("book.pdf is missing: printing it needs Chromium (Debian and Ubuntu: apt-get install chromium).")
 

@@ -43,7 +43,11 @@ def external_links(pages: Mapping[str, str]) -> dict[str, set[str]]:
 
 def pages_of(site: Path) -> dict[str, str]:
     """Return the pages of the built site, and the Markdown files of the repository, as HTML."""
-    built = {path.relative_to(site).as_posix(): path for folder in ("book", "notebooks") for path in (site / folder).glob("*.html")}
+    built = {
+        path.relative_to(site).as_posix(): path
+        for folder in ("book", "notebooks")
+        for path in (site / folder).glob("*.html")
+    }
     pages = {name: path.read_text(encoding="utf-8") for name, path in built.items()}
     texts = {path.name: MarkdownIt().render(path.read_text(encoding="utf-8")) for path in ROOT.glob("*.md")}
     return pages | texts
@@ -71,7 +75,9 @@ def refused(answer: Mapping[str, str]) -> bool:
 def broken(links: Links, *, seconds: float = 30) -> list[str]:
     """Ask every link, and return one line for each that leads nowhere."""
     found = [one for one in answers(links, seconds) if one["status"] in ("broken", "timeout")]
-    return [f"{one['uri']}: {one['info']} (in {', '.join(sorted(links[one['uri']]))})" for one in found if not refused(one)]
+    return [
+        f"{one['uri']}: {one['info']} (in {', '.join(sorted(links[one['uri']]))})" for one in found if not refused(one)
+    ]
 
 
 def main() -> None:
