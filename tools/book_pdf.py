@@ -19,7 +19,7 @@ from pypdf.generic import ArrayObject, FloatObject, NameObject, NullObject
 
 from tools.browser import launched
 
-MARGINS = {"top": "16mm", "bottom": "22mm", "left": "18mm", "right": "18mm"}
+MARGINS = {"top": "16mm", "bottom": "22mm", "left": "24mm", "right": "24mm"}
 SCALE = 0.72  # the type of a screen at the size of a book's
 DRAWN = """async () => {
   if (window.MathJax?.startup) await MathJax.startup.promise;
@@ -27,9 +27,10 @@ DRAWN = """async () => {
   await Promise.all([...document.images].map((image) => image.decode().catch(() => {})));
 }"""
 STYLE = """
-  .bd-content .bd-article, .bd-content .bd-article-container { padding: 0; max-width: none; }
+  .bd-content { margin: 0 !important; }
+  .bd-article { padding: 0 !important; }
   #jb-print-toc, details.hide.above-input { display: none !important; }
-  #jb-print-docs-body h1 { text-align: left; }
+  #jb-print-docs-body { margin-bottom: 1.5rem; }
   article img { max-height: 23rem; width: auto; }
   article details { break-inside: avoid; }
 """
@@ -61,7 +62,7 @@ FRONT = """
 FOOT = """
   @page { size: A4; margin: 0; }
   body { font-size: 8.5pt; }
-  div { box-sizing: border-box; height: 296.9mm; padding: 281mm 18mm 0; display: flex; justify-content: space-between; }
+  div { box-sizing: border-box; height: 296.9mm; padding: 281mm 24mm 0; display: flex; justify-content: space-between; }
   div + div { break-before: page; }
 </style>"""
 

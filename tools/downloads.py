@@ -113,9 +113,9 @@ def write_index(folder: Path) -> None:
         unfinished.write_text("\n".join([before + "<ul>", *lines, "</ul>" + after]), encoding="utf-8")
 
 
-def main() -> None:
-    """Write all downloads into the built site; without a browser, all but the PDF, and say so."""
-    folder = SITE / "downloads"
+def main(site: Path = SITE) -> None:
+    """Write all downloads into the built ``site``; without a browser, all but the PDF, and say so."""
+    folder = site / "downloads"
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.*"):
         if old.name != "index.html":
@@ -123,14 +123,14 @@ def main() -> None:
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     wheel = build_wheel(folder)
     write_zip(folder / "notebooks.zip", notebook_members(wheel, config["title"]))
-    write_zip(folder / "book.zip", site_members(SITE))
+    write_zip(folder / "book.zip", site_members(site))
     if BROWSER is not None:
         byline = f"{config['author']}, version {version()}"
         with replacing(folder / "book.pdf") as unfinished:
-            write_book(unfinished, SITE, ROOT / "_toc.yml", title=config["title"], byline=byline)
+            write_book(unfinished, site, ROOT / "_toc.yml", title=config["title"], byline=byline)
     write_index(folder)
     for file in sorted(folder.iterdir()):
-        print(f"{size(file):>8}  {file.relative_to(ROOT)}")
+        print(f"{size(file):>8}  {os.path.relpath(file)}")
     if BROWSER is None:
         sys.exit("book.pdf is missing: printing it needs Chromium (Debian and Ubuntu: apt-get install chromium).")
 
