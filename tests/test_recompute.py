@@ -71,8 +71,8 @@ def test_one_part_is_drawn_where_all_take_too_long():
 
 
 def test_deep_networks_of_a_few_neurons_are_not_drawn():
-    narrow = Part({"width": "8", "depth": "6"}, 1, list)
-    assert not comparable(narrow) and comparable(replace(narrow, place={"width": "8", "depth": "4"}))
+    narrow = Part({"width": "16", "depth": "6"}, 1, list)
+    assert not comparable(narrow) and comparable(replace(narrow, place={"width": "16", "depth": "4"}))
 
 
 @pytest.mark.slow

@@ -80,7 +80,7 @@ def _of_own_networks() -> Iterator[Part]:
 
 def comparable(part: Part) -> bool:
     """Return whether another processor gives the same numbers: deep networks of a few neurons amplify its rounding."""
-    return int(part.place.get("width", 512)) >= 2 * int(part.place.get("depth", 2))
+    return int(part.place.get("width", 512)) >= 4 * int(part.place.get("depth", 2))
 
 
 def parts(name: str) -> list[Part]:
