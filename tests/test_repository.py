@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import subprocess
 import tomllib
 from importlib import metadata
 from pathlib import Path
@@ -153,6 +154,30 @@ def test_stamping_takes_the_address_of_the_remote_and_a_version_that_counts_as_n
     assert f'print("Installed tutorial_lib {version()}.")' in cell
     assert "< [0, 1, 0, 202611271030]:" in cell if plain == "0.1.0" else ", 202611271030]:" in cell
     assert cell in "".join(json.loads((tree / "notebooks" / "07_bounds.ipynb").read_text())["cells"][1]["source"])
+
+
+def test_what_is_pushed_stands_on_what_was_published_and_twice_the_same_is_pushed_once(tmp_path, monkeypatch, capsys):
+    bare, clone = tmp_path / "bare.git", tmp_path / "clone"
+    for name in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"):
+        monkeypatch.setenv(name, "nobody")
+    subprocess.run(["git", "init", "--quiet", "--bare", bare], check=True)
+    subprocess.run(["git", "clone", "--quiet", bare, clone], check=True, capture_output=True)
+    monkeypatch.setattr(repository, "ROOT", clone)
+    (clone / "tutorial_lib").mkdir()
+    for name in ("pyproject.toml", "tutorial_lib/__init__.py"):
+        shutil.copy(ROOT / name, clone / name)
+    repository.git("add", "--all")
+    repository.git("commit", "--quiet", "-m", "source")
+    for text in ("first", "first", "second"):
+        (clone / "stamped").write_text(text, encoding="utf-8")
+        repository.push()
+    words = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert words == ["Pushed", "The", "Pushed"]
+    repository.git("fetch", "origin", repository.BRANCH)
+    assert repository.git("show", "FETCH_HEAD:stamped") == "second"
+    first, source = repository.git("log", "-1", "--format=%P", "FETCH_HEAD").split()
+    assert repository.git("show", f"{first}:stamped") == "first"
+    assert source == repository.git("rev-parse", "HEAD")
 
 
 @pytest.mark.parametrize("name", toc_files())

@@ -216,10 +216,14 @@ def push() -> None:
     """
     git("add", "--all")
     before = git("ls-remote", "origin", f"refs/heads/{BRANCH}").split()[:1]
+    tree = git("write-tree")
     if before:
         git("fetch", "--depth=1", "origin", BRANCH)
+        if git("rev-parse", "FETCH_HEAD^{tree}") == tree:
+            print(f"The branch {BRANCH} is this tree already.")
+            return
     parents = [word for commit in [*before, git("rev-parse", "HEAD")] for word in ("-p", commit)]
-    commit = git("commit-tree", git("write-tree"), *parents, "-m", f"{version()}, stamped with {current().address}")
+    commit = git("commit-tree", tree, *parents, "-m", f"{version()}, stamped with {current().address}")
     git("push", "origin", f"{commit}:refs/heads/{BRANCH}")
     print(f"Pushed {version()} to the branch {BRANCH} of {current().address}")
 
