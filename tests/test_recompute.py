@@ -133,6 +133,7 @@ def test_numbers_agree_within_what_another_processor_changes(old, new, same):
 def test_an_error_widens_what_agrees_for_its_mean_and_itself():
     row = {"loss": "0.5", "loss error": "0.01"}
     assert agrees(row, row | {"loss": "0.5034"}, "loss") and not agrees(row, row | {"loss": "0.5036"}, "loss")
+    assert agrees({"steps": "951", "steps error": "7"}, {"steps": "950"}, "steps")  # a mean that happens to be whole
     assert agrees(row, row | {"loss error": "0.0134"}, "loss error")
     assert not agrees(row, row | {"loss error": "0.0136"}, "loss error")
 

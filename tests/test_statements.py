@@ -635,7 +635,7 @@ IN_TEXT: dict[tuple[str, str], Any] = {
     ("stm-monotone", r"\mathbb E\delta^3"): expansion(),
     ("stm-monotone", r"\mathbb E\delta^4"): (expansion(), {"close": 2e-3}),
     ("stm-rows-at-start", r"\mathbb E\chi_1="): {r"\mathbb E\chi_1": mean_chi(1)},
-    ("stm-rows-at-start", r"\frac d{d+1}\cdot"): ({"d": 8}, {"attained": 0.004}),
+    ("stm-rows-at-start", r"\frac d{d+1}\cdot\frac"): ({"d": 8}, {"attained": 0.004}),
     ("stm-leaky-relu", r"r_m(a)=k_m(a)"): leaky(),
     ("stm-leaky-relu", r"k_m(0)="): {"k_m(0)": mean_leaky_chi(7, slope=0), "k_m": K},
     ("stm-leaky-relu", r"k_m(1)="): {"k_m(1)": mean_leaky_chi(7, slope=1), r"\mathbb E\chi_m": mean_chi(7)},

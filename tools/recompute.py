@@ -21,7 +21,7 @@ from tutorial_lib.book.results import row_as_columns, rows_as_text, stored_setti
 
 Columns = dict[str, str | int | float]
 STORED = sweeps.FOLDER
-SECONDS = 30.0
+SECONDS = 20.0
 # Another processor rounds otherwise, of which training in float32 makes up to 0.003, and more where networks differ
 # much from each other, as their error knows. Shares of 256 images move by 1/256.
 RELATIVE, OF_THE_ERROR, OF_A_SHARE = 0.003, 0.2, 2 / 256
@@ -132,10 +132,10 @@ def agrees(old: dict[str, str], new: dict[str, str], column: str) -> bool:
         one, other = float(before), float(after)
     except ValueError:
         return False
-    if "." not in before + after:  # counts
-        return False
     quantity = column.removesuffix(" error")
     size, error = abs(float(old[quantity])), float(old.get(f"{quantity} error", "0"))
+    if f"{quantity} error" not in old and "." not in before + after:
+        return False  # a count
     share = OF_A_SHARE if column in SHARES and f"{column} error" not in old else 0
     return abs(one - other) <= RELATIVE * size + OF_THE_ERROR * error + share
 
