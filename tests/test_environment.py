@@ -193,6 +193,11 @@ def test_a_file_that_cannot_be_written_keeps_its_former_content(tmp_path):
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_the_folder_of_a_file_is_made_where_there_is_none(tmp_path):
+    write(tmp_path / "new" / "folder" / "file", "text")
+    assert (tmp_path / "new" / "folder" / "file").read_text() == "text"
+
+
 def test_the_second_process_says_so_and_waits(tmp_path, capsys):
     lock = tmp_path / "lock"
     code = (

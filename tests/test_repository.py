@@ -145,14 +145,14 @@ def test_no_trace_of_the_old_address_stays_and_the_way_back_leads_to_the_same_fi
 def test_stamping_takes_the_address_of_the_remote_and_a_version_that_counts_as_newer(tree, monkeypatch):
     answers = {"remote": "git@github.com:a-fork/of-it.git", "log": "202611271030"}
     monkeypatch.setattr(repository, "git", lambda command, *_: answers[command])
-    plain = version()
+    plain = version().split(".post")[0]  # this tree may be a stamped one
     for _ in range(2):  # a second stamp changes nothing
         repository.main(["stamp"])
         assert current().address == "https://github.com/a-fork/of-it"
         assert version() == f"{plain}.post202611271030"
     cell = repository.install_cell()
     assert f'print("Installed tutorial_lib {version()}.")' in cell
-    assert "< [0, 1, 0, 202611271030]:" in cell if plain == "0.1.0" else ", 202611271030]:" in cell
+    assert f"< [{plain.replace('.', ', ')}, 202611271030]:" in cell
     assert cell in "".join(json.loads((tree / "notebooks" / "07_bounds.ipynb").read_text())["cells"][1]["source"])
 
 

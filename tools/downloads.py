@@ -8,8 +8,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 
@@ -17,9 +16,10 @@ import yaml
 
 from tools.book_pdf import write_book
 from tools.browser import BROWSER
+from tools.build import SITE
 from tools.repository import ROOT, version
+from tools.writing import replacing
 
-SITE = ROOT / "_build" / "html"
 NO_DOWNLOADS = ROOT / "book" / "site_root" / "downloads" / "index.html"
 EPOCH = 315532800  # the first moment that a zip file can name: 1980
 WORDS = {
@@ -40,17 +40,6 @@ The first cell of a chapter then finds the package and does nothing. On Linux pi
 nothing here needs it: https://pytorch.org/get-started/locally/ shows how to take the CPU build first.
 """
 MARK = "<!-- the list -->"
-
-
-@contextmanager
-def replacing(file: Path) -> Iterator[Path]:
-    """Give a path to write to, which takes the place of ``file`` once all is written."""
-    unfinished = file.with_name(f".{file.name}.unfinished")
-    try:
-        yield unfinished
-        os.replace(unfinished, file)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def write_zip(file: Path, members: Mapping[str, bytes]) -> None:

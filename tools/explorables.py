@@ -5,7 +5,6 @@ studies, and the still pictures that take their place on paper and where scripts
 """
 
 import json
-import shutil
 from base64 import b64encode
 from io import BytesIO
 from typing import Any
@@ -94,10 +93,12 @@ def main() -> None:
     """Write the data of every explorable, then its still picture (which needs Chromium)."""
     from playwright.sync_api import sync_playwright
 
+    from tools.browser import launched
+
     for name, make in DATA.items():
         write(FOLDER / f"{name}.data.js", script(name, make()))
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        browser = launched(playwright)
         for name in STILLS:
             (FOLDER / f"{name}.png").write_bytes(picture(name, browser))
         browser.close()

@@ -4,16 +4,15 @@ Standard library only. `newest` takes the newest release of everything that the 
 need; `lowest` the floors of `pyproject.toml`. The book itself is built from the lock alone.
 """
 
-import os
 import re
 import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-TESTS = ["-m", "not browser and not site", "-p", "no:benchmark"]
+from tools.environment import BINARIES, ROOT, pip
+
+TESTS = ["-m", "not browser", "-p", "no:benchmark"]
 NOTEBOOKS = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=240", "--dist", "loadfile", "notebooks"]
 LANES: dict[str, tuple[Callable[[str], str], Callable[[str], str]]] = {
     # What is done to a range of the package, and to a pin of its tests.
@@ -34,12 +33,11 @@ def requirements(lane: str) -> list[str]:
 def main(lane: str) -> int:
     """Make the environment of a lane anew, run the package's tests and the notebooks in it; return 1 if some fail."""
     folder = ROOT / f".{lane}"
-    python = str(folder / ("Scripts" if os.name == "nt" else "bin") / "python")
-    pip = [python, "-m", "pip", "--disable-pip-version-check", "install"]
+    python = str(folder / BINARIES / "python")
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-    subprocess.run([*pip, *requirements(lane)], cwd=ROOT, check=True)
-    subprocess.run([*pip, "--no-deps", "--no-build-isolation", "--editable", "."], cwd=ROOT, check=True)
-    subprocess.run([*pip[:-1], "freeze", "--exclude-editable"], check=True)  # which versions this was
+    for what in (requirements(lane), ["--no-deps", "--no-build-isolation", "--editable", "."]):
+        subprocess.run([*pip(folder), "install", *what], cwd=ROOT, check=True)
+    subprocess.run([*pip(folder), "freeze", "--exclude-editable"], check=True)  # which versions this was
     runs = [subprocess.run([python, "-m", "pytest", "-n", "2", *run], cwd=ROOT) for run in (TESTS, NOTEBOOKS)]
     return int(any(run.returncode != 0 for run in runs))
 

@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 from bs4 import BeautifulSoup
 from markdown_it import MarkdownIt
 
+from tools.build import SITE
 from tools.repository import ROOT
 
-SITE = ROOT / "_build" / "html"
 PLACEHOLDER = "your_organization"  # the owner in every link until `make address` writes the real one
 # They refuse all robots, so "forbidden" says nothing about the page; "not found" still does.
 REFUSE_ROBOTS = {"doi.org"}

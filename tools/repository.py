@@ -16,14 +16,15 @@ from string import Template
 from typing import Any
 from urllib.parse import urlsplit
 
+from tools.environment import ROOT
+from tools.lock import pins
 from tools.writing import write
 
-ROOT = Path(__file__).resolve().parent.parent
 BRANCH = "published"  # what the publishing workflow pushes: links and first cells lead there
 REPEATED_IN = ["pyproject.toml", "CITATION.cff", "*.md", "book/*.md", "tutorial_lib/book/widgets.py"]
 BADGE = re.compile(r"\[(?:Open in Colab|Get this notebook)\]\([^)]*\)")
 INSTALL_TAG = "colab-install"
-NEEDED = ("jaxtyping", "wadler_lindig")  # what Colab lacks
+NEEDED = ("jaxtyping", "wadler-lindig")  # what Colab lacks
 Notebook = dict[str, Any]
 
 
@@ -39,6 +40,11 @@ class Repository:
         return urlsplit(self.address).netloc.lower()
 
     @property
+    def path(self) -> str:
+        """Return owner and name, such as /owner/name."""
+        return urlsplit(self.address).path
+
+    @property
     def opens_in_colab(self) -> bool:
         """Return whether Colab can open its notebooks; it can those of github.com."""
         return self.host == "github.com"
@@ -47,9 +53,7 @@ class Repository:
     def notebooks(self) -> str:
         """Return what comes before the path of a notebook in a link that leads to it."""
         if self.opens_in_colab:
-            return (
-                f"https://colab.research.google.com{urlsplit(self.address).path.join(['/github', ''])}/blob/{BRANCH}/"
-            )
+            return f"https://colab.research.google.com/github{self.path}/blob/{BRANCH}/"
         return f"{self.address}#"
 
     @property
@@ -62,9 +66,9 @@ class Repository:
     @property
     def site(self) -> str:
         """Return where GitHub Pages shows the book; for another forge, the repository."""
-        owner, name = urlsplit(self.address).path.strip("/").split("/", 1)
         if not self.opens_in_colab:
             return self.address
+        owner, name = self.path.strip("/").split("/", 1)
         home = f"https://{owner.lower()}.github.io/"
         return home if f"https://{name.lower()}/" == home else f"{home}{name}/"
 
@@ -141,17 +145,12 @@ def badge(name: str) -> str:
     return f"[{words}]({repository.notebooks}{name if '/' in name else f'notebooks/{name}'})"
 
 
-def pins() -> dict[str, str]:
-    """Return the locked version of each package that the first cell may install."""
-    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
-    return {name: re.findall(rf"^{name.replace('_', '[-_]')}==([\w.]+)", text, re.MULTILINE)[0] for name in NEEDED}
-
-
 def install_cell() -> str:
     """Return the first code cell of every notebook."""
     template = Template((ROOT / "tools" / "first_cell.txt").read_text(encoding="utf-8"))
     parts = [int(part) for part in re.findall(r"\d+", version())]
-    needed = {name: f"{name.replace('_', '-')}=={pin}" for name, pin in pins().items()}
+    locked = pins((ROOT / "requirements.txt").read_text(encoding="utf-8"))
+    needed = {name.replace("-", "_"): locked[name].split()[0] for name in NEEDED}
     cell = template.substitute(archive=current().archive, version=version(), numbers=parts, **needed)
     return cell.rstrip("\n")
 

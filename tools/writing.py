@@ -15,15 +15,22 @@ else:
     import fcntl
 
 
-def write(path: Path, text: str) -> None:
-    """Write a text at once or not at all, with the same bytes on every system."""
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a path to write to, which takes the place of another once all is written; its folder is made if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        yield partial
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a text at once or not at all, with the same bytes on every system."""
+    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
 
 
 @contextmanager
