@@ -1,7 +1,10 @@
 """Any module: what cannot be measured is refused with the reason, what can is measured rightly and left alone."""
 
+import subprocess
+import sys
 from copy import deepcopy
 from math import isclose
+from pathlib import Path
 
 import pytest
 import torch
@@ -235,6 +238,15 @@ def test_derivatives_are_finite_differences(name, generator):
     torch.testing.assert_close(function.gradients(x, weights), combined, rtol=1e-6, atol=1e-7)
     moved = torch.einsum("bod,bd->bo", expected, direction.flatten(1))
     torch.testing.assert_close(function.changes(x, direction), moved, rtol=1e-6, atol=1e-7)
+
+
+def test_a_direction_warns_of_nothing_that_the_caller_could_change():
+    program = (
+        "import torch; from torch import nn; from tutorial_lib.stability import random_direction_stability as measure; "
+        "measure(nn.Linear(3, 2).eval(), torch.ones(4, 3), generator=torch.Generator().manual_seed(0))"
+    )
+    # In a process of its own: torch warns once, when it loads its forward-mode derivatives.
+    subprocess.run([sys.executable, "-W", "error", "-c", program], cwd=Path(__file__).parents[1], check=True)
 
 
 class BackwardOnly(torch.autograd.Function):

@@ -11,6 +11,7 @@ from tools.writing import alone
 BUILT = ROOT / "_build"
 SITE = BUILT / "html"
 FRESH = BUILT / "fresh"
+FORMER = BUILT / "former"
 PICTURES = BUILT / "heroes"  # drawn anew by tools/heroes.py
 END = "The HTML pages are in"  # what follows names the folder from which the site is moved
 
@@ -31,14 +32,22 @@ def build() -> None:
         fail("The book was not built, see above. The former site, if there is one, is as it was.")
 
 
+def take_back() -> None:
+    """Put the former site back, after a run that was killed between the two steps of a swap."""
+    if FORMER.exists() and not SITE.exists():
+        FORMER.replace(SITE)
+
+
 def swap() -> None:
     """Put the new site in the place of the former one."""
-    former = BUILT / "former"
-    shutil.rmtree(former, ignore_errors=True)
+    shutil.rmtree(FORMER, ignore_errors=True)
     if SITE.exists():
-        SITE.replace(former)
-    (FRESH / "_build" / "html").replace(SITE)
-    for folder in (former, FRESH):
+        SITE.replace(FORMER)
+    try:
+        (FRESH / "_build" / "html").replace(SITE)
+    finally:
+        take_back()
+    for folder in (FORMER, FRESH):
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -47,6 +56,7 @@ def main() -> None:
     try:
         BUILT.mkdir(exist_ok=True)
         with alone(BUILT / "lock", "Another process builds the book: waiting for it."):
+            take_back()
             build()
             swap()
     except (KeyboardInterrupt, OSError) as error:

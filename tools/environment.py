@@ -6,6 +6,7 @@ successor works. Standard library only: this runs before anything is installed.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import importlib.util
 import os
@@ -29,6 +30,7 @@ NETWORK = (
     "connection broken|NewConnectionError|NameResolutionError|ConnectTimeoutError|ReadTimeoutError|ProxyError"
     "|SSLError|IncompleteRead|Connection reset"
 )
+FULL = {errno.ENOSPC, errno.EDQUOT}
 # What pip wrote to stderr, and what it means: the first that is found. The network comes late, because pip also tells
 # of a connection that it lost and found again.
 CAUSES = {
@@ -61,7 +63,8 @@ def stands(stamp: Path, made_from: str) -> bool:
 def refuse_unfit_python() -> None:
     """End in a sentence where this Python cannot make the environment."""
     version = sys.version.split()[0]
-    another = "name another one, such as `make book PYTHON=python3.12`."
+    call = "py -3.12 -m tools.environment .venv" if os.name == "nt" else "make book PYTHON=python3.12"
+    another = f"name another one, such as `{call}`."
     if sys.version_info < OLDEST:
         fail(f"This book needs Python 3.11 or newer, and {sys.executable} is {version}: {another}")
     if sys.version_info[:2] > NEWEST:
@@ -153,6 +156,8 @@ def take_back(folder: Path, former: Path) -> None:
 
 def replace(folder: Path, made_from: str, lock: int) -> None:
     """Make the environment anew; keep the former one until then, and on any failure."""
+    if folder.exists() and not folder.is_dir():
+        raise RuntimeError(f"{folder} must be a folder, and is a file: move it away.")
     former = folder.with_name(f"{folder.name}.former")
     take_back(folder, former)  # after a run that was killed
     shutil.rmtree(former, ignore_errors=True)
@@ -185,8 +190,10 @@ def main(folder: Path) -> None:
 def in_words(error: BaseException) -> str:
     """Return one sentence on what ended the work."""
     if isinstance(error, KeyboardInterrupt):
-        return "it was stopped; the next `make` begins again."
+        return "it was stopped; the next run begins again."
     if isinstance(error, OSError):
+        if error.errno in FULL:
+            return f"the disk is full ({error.filename or error.strerror})."
         remedy = "close what runs from it" if os.name == "nt" else "use a copy of the repository that you may write to"
         return f"{error.filename} cannot be changed ({error.strerror}): {remedy}."
     return str(error)

@@ -1,7 +1,8 @@
-"""Test with other versions than the locked ones: `python tools/lanes.py newest` or `lowest`. See `make newest`.
+"""Test with other versions than the locked ones: `python -m tools.lanes newest` or `lowest`. See `make newest`.
 
 Standard library only. `newest` takes the newest release of everything that the package, its figures and its tests
-need; `lowest` the floors of `pyproject.toml`. The book itself is built from the lock alone.
+need; `lowest` the floors of `pyproject.toml`. The book itself is built from the lock alone: what tests it, the folder
+tests/project, stays out.
 """
 
 import re
@@ -11,8 +12,9 @@ import tomllib
 from collections.abc import Callable
 
 from tools.environment import BINARIES, ROOT, pip
+from tools.lock import OF_TORCH, uv
 
-TESTS = ["-m", "not browser", "-p", "no:benchmark"]
+TESTS = ["-m", "not browser", "-p", "no:benchmark", "--ignore=tests/project"]
 NOTEBOOKS = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=240", "--dist", "loadfile", "notebooks"]
 LANES: dict[str, tuple[Callable[[str], str], Callable[[str], str]]] = {
     # What is done to a range of the package, and to a pin of its tests.
@@ -22,7 +24,7 @@ LANES: dict[str, tuple[Callable[[str], str], Callable[[str], str]]] = {
 
 
 def requirements(lane: str) -> list[str]:
-    """Return what pip installs in a lane, besides the package itself."""
+    """Return what a lane asks for, besides the package itself."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     ranges = [*project["dependencies"], *project["optional-dependencies"]["book"]]
     change_range, change_pin = LANES[lane]
@@ -30,14 +32,34 @@ def requirements(lane: str) -> list[str]:
     return [*map(change_range, ranges), *map(change_pin, pins)]
 
 
-def main(lane: str) -> int:
-    """Make the environment of a lane anew, run the package's tests and the notebooks in it; return 1 if some fail."""
+def resolved(lane: str) -> list[str]:
+    """Return every package that a lane installs, with its version; an error says which requirements disagree."""
+    options = ["--python", sys.executable, "--no-header", "--no-annotate", "--no-python-downloads", "--quiet"]
+    with uv() as command:  # pip alone tries version after version for the lowest ones, and does not end
+        compiled = subprocess.run(
+            [*command, "pip", "compile", "-", *options],
+            cwd=ROOT, input="\n".join(requirements(lane)), stdout=subprocess.PIPE, text=True, check=True,
+        )  # fmt: skip
+    return compiled.stdout.split()
+
+
+def install(lane: str) -> str:
+    """Make the environment of a lane anew and return its Python."""
     folder = ROOT / f".{lane}"
-    python = str(folder / BINARIES / "python")
+    pins = resolved(lane)
+    print("\n".join(pins), flush=True)
+    torch = [pin for pin in pins if pin.startswith("torch==")]
+    others = [pin for pin in pins if not OF_TORCH.match(pin)]
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-    for what in (requirements(lane), ["--no-deps", "--no-build-isolation", "--editable", "."]):
-        subprocess.run([*pip(folder), "install", *what], cwd=ROOT, check=True)
-    subprocess.run([*pip(folder), "freeze", "--exclude-editable"], check=True)  # which versions this was
+    # torch with whatever its build for this machine needs, as requirements/torch.txt is installed.
+    for what in (["--no-deps", *others], torch, ["--no-deps", "--no-build-isolation", "--editable", "."]):
+        subprocess.run([*pip(folder), "install", "--quiet", *what], cwd=ROOT, check=True)
+    return str(folder / BINARIES / "python")
+
+
+def main(lane: str) -> int:
+    """Run the package's tests and the notebooks in the environment of a lane; return 1 if some fail."""
+    python = install(lane)
     runs = [subprocess.run([python, "-m", "pytest", "-n", "2", *run], cwd=ROOT) for run in (TESTS, NOTEBOOKS)]
     return int(any(run.returncode != 0 for run in runs))
 

@@ -4,6 +4,7 @@ A derivative of a whole batch is the derivative of each row only if rows do not 
 its answers do not change from call to call. Both are tried out on a few rows, and so is the derivative.
 """
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -162,7 +163,9 @@ class DifferentiableModule:
         self, x: Float[Tensor, "batch ..."], directions: Float[Tensor, "batch ..."]
     ) -> Float[Tensor, "batch outputs"]:
         """Return J u at each row for one direction u each, by forward-mode differentiation."""
-        with _derivatives_possible():
+        with _derivatives_possible(), warnings.catch_warnings():
+            # The first call loads derivatives of torch's own, of which torch says that they use a deprecated function.
+            warnings.filterwarnings("ignore", r".*torch\.jit\.script.* is deprecated")
             try:
                 changes: Tensor = torch.func.jvp(self.outputs, (x.detach().clone(),), (directions,))[1]
             except (NotImplementedError, RuntimeError, ValueError) as error:

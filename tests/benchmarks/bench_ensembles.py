@@ -1,13 +1,9 @@
 """Many small networks: evaluation and training in one batched product against a loop over modules."""
 
-import pytest
 import torch
 from contenders import ensemble, evaluations, inputs
 from interleave import assert_one_thread, interleaved, ratios, summary
 from trainers import STEPS, trainings
-
-# The first forward-mode derivative of a process imports a part of torch that warns about itself.
-pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script.* is deprecated:DeprecationWarning")
 
 MEMBERS, WIDTH, DEPTH = 64, 16, 4
 SETTINGS = {"members": MEMBERS, "input_dim": 64, "width": WIDTH, "depth": DEPTH, "outputs": 1, "dtype": "float32"}

@@ -11,9 +11,6 @@ from interleave import assert_one_thread, flops, interleaved, quartiles, rounded
 from tutorial_lib.estimates import Estimate
 from tutorial_lib.stability import input_jacobians, perturbation_stability, random_direction_stability
 
-# The first forward-mode derivative of a process imports a part of torch that warns about itself.
-pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script.* is deprecated:DeprecationWarning")
-
 ROWS, DEPTH = 1024, 4
 ROUNDS = {256: 41, 1024: 15}
 PEERS = ["ours, exact", "ours, one direction", "torch.func.jvp", "vmap(jacrev)", "batched backward"]

@@ -1,14 +1,10 @@
 """How time and memory of ours, exact, grow with each size, beside the count of operations."""
 
 import numpy as np
-import pytest
 from contenders import ensemble, inputs, network
 from interleave import assert_one_thread, flops, interleaved, rounded, slope
 
 from tutorial_lib.stability import perturbation_stability
-
-# The first forward-mode derivative of a process imports a part of torch that warns about itself.
-pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script.* is deprecated:DeprecationWarning")
 
 BASE = {"width": 256, "depth": 4, "rows": 1024, "outputs": 1}
 SWEEPS = {

@@ -17,7 +17,7 @@ from PIL import Image
 
 from tests.browsers import AXE
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SITE = ROOT / "_build" / "html"
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
 PAGES = [f"{name}.html" for name in [TOC["root"], *(c["file"] for p in TOC["parts"] for c in p["chapters"])]]

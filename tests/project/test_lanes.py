@@ -12,7 +12,7 @@ import yaml
 from tools.colab_pins import PINS, main, moved, versions
 from tools.lanes import requirements
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 

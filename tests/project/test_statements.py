@@ -53,8 +53,8 @@ from tutorial_lib.models import ReLUMLP
 from tutorial_lib.phase_diagram import regime, slide_condition, stds_at
 from tutorial_lib.stability import input_jacobians
 
-PAGE = (Path(__file__).parent.parent / "book" / "statements.md").read_text(encoding="utf-8")
-NOTATION = (Path(__file__).parent.parent / "book" / "notation.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "book" / "statements.md").read_text(encoding="utf-8")
+NOTATION = (Path(__file__).parents[2] / "book" / "notation.md").read_text(encoding="utf-8")
 DISPLAYED = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)
 INLINE = re.compile(r"(?<!\$)\$(?!\$)([^$]+)\$(?!\$)")
 DEFINITION, STEP = "a definition", "a step of a proof"

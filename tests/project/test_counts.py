@@ -8,7 +8,7 @@ import pytest
 from tutorial_lib.book.verdicts import MISREADING, VERDICTS
 from tutorial_lib.initializations import INITIALIZATIONS
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 WORDS += ["eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen"]
 

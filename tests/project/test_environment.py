@@ -1,18 +1,20 @@
 """The environment is made again when what it is made from changes, and the one that works is kept until then."""
 
 import ast
+import errno
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from tools import environment
+from tools import build, environment
 from tools.environment import STAMP, explained, main, recipe, refuse_unfit_python, stands
 from tools.writing import alone, write
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PINS = "numpy==2.4.6 \\\n    --hash=sha256:00\n"
 
 
@@ -121,13 +123,45 @@ def test_a_run_killed_after_its_last_step_does_not_bring_the_former_back(folder)
     assert leftovers(folder) == [".venv"]
 
 
-def test_a_folder_that_cannot_be_written_is_named_in_one_sentence(folder, monkeypatch):
+def test_a_file_in_the_place_of_the_folder_is_left_alone(folder):
+    folder.path.write_text("mine")
+    with pytest.raises(SystemExit, match="must be a folder"):
+        folder("")
+    assert folder.path.read_text() == "mine"
+    assert leftovers(folder) == [".venv"]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied", "/books"), "/books cannot be changed .Permission denied."),
+        (OSError(errno.ENOSPC, "No space left on device", "/books"), "the disk is full ./books."),
+    ],
+)
+def test_what_the_system_refuses_is_named_in_one_sentence(folder, monkeypatch, error, words):
     def refuse(*_):
-        raise PermissionError(13, "Permission denied", "/books")
+        raise error
 
     monkeypatch.setattr(environment, "alone", refuse)
-    with pytest.raises(SystemExit, match="/books cannot be changed .Permission denied."):
+    with pytest.raises(SystemExit, match=words):
         folder("")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_site_that_stood_is_back_after_a_build_that_was_killed_while_they_changed_places(
+    tmp_path, monkeypatch, fails
+):
+    for name, place in {"BUILT": "", "SITE": "html", "FORMER": "former", "FRESH": "fresh"}.items():
+        monkeypatch.setattr(build, name, tmp_path / place)
+    write(tmp_path / "former" / "index.html", "stood")
+    if fails:
+        monkeypatch.setattr(build, "build", lambda: sys.exit("not built"))
+    else:
+        monkeypatch.setattr(build, "build", lambda: write(tmp_path / "fresh/_build/html/index.html", "new"))
+    with pytest.raises(SystemExit) if fails else nullcontext():
+        build.main()
+    assert (tmp_path / "html" / "index.html").read_text(encoding="utf-8") == ("stood" if fails else "new")
+    assert not (tmp_path / "former").exists()
 
 
 @pytest.mark.parametrize(

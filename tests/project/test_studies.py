@@ -19,7 +19,7 @@ import torch
 
 from tools.studies import STUDIES, Cell, Study, file_of, main, publish, run, run_missing
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 # Nobody gets to the second level: each cell takes all its steps.
 COMMON = {"levels": (0.45, 0.001), "num_train": 40, "max_steps": 120}
 TINY = Study(("he", "ntk"), (2, 3), (4, 8), {4: 3, 8: 2}, common=COMMON)

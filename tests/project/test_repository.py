@@ -18,7 +18,7 @@ from tools import repository
 from tools.lock import OF_TORCH, pins
 from tools.repository import Repository, badge, current, name_of, notebook_paths, parsed, version
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]

@@ -7,7 +7,7 @@ import pytest
 
 from tests.browsers import serious_findings
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SCRIPT = (ROOT / "book" / "site_root" / "predict.js").read_text(encoding="utf-8")
 STYLE = (ROOT / "book" / "_static" / "book.css").read_text(encoding="utf-8")
 PAGE = """<html lang="en"><title>t</title><style>{style}</style><script>{script}</script>

@@ -9,7 +9,7 @@ import pytest
 from tools.heroes import caption_of, hero_of, local_links, sentence_of
 from tools.knobs import path_of
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 ROW = re.compile(
     r"^\| \[(?P<title>[^\]]+)\]\(\.\./notebooks/(?P<name>\w+)\.ipynb\) \| .+ \| (?P<minutes>\d+) \|$", re.M
