@@ -171,7 +171,7 @@ def test_without_pip_the_install_cell_says_so(monkeypatch):
 
 
 def test_an_older_package_that_hides_the_installed_one_is_named_with_its_folder(monkeypatch):
-    with pytest.raises(RuntimeError, match="Python finds an older tutorial_lib first, in a folder: move it away"):
+    with pytest.raises(RuntimeError, match="Python finds an older tutorial_lib in a folder: move it away"):
         Installer(monkeypatch, package("0.0.9"), package("0.0.9")).run_the_cell()
 
 
