@@ -5,8 +5,9 @@ import re
 import shutil
 import subprocess
 import tomllib
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 import yaml
@@ -265,6 +266,16 @@ def test_the_example_of_the_readme_runs_and_says_something(capsys):
     mean, error = (float(part) for part in measured.split(" (n")[0].split(" ± "))
     assert abs(float(exact) - mean) < 4 * error
     assert report[0].startswith("Perturbation stability P / radius = ")
+
+
+def test_the_worked_formula_of_the_guide_passes_its_own_tests(generator):
+    guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("**A formula.**")[1].split("**A chapter.**")[0]
+    function, tests = re.findall(r"^   ```python\n(.*?)^   ```", guide, re.DOTALL | re.MULTILINE)[:2]
+    names = vars(import_module("tutorial_lib.exact")) | vars(import_module("tests.test_exact"))
+    exec(compile(dedent(function), "CONTRIBUTING.md", "exec"), names)
+    exec(compile(dedent(tests), "CONTRIBUTING.md", "exec"), names)
+    names["test_mean_square_output_worked_out_by_hand"]()
+    names["test_mean_square_output_is_the_mean_over_random_networks"](generator)
 
 
 def test_the_package_alone_needs_nothing_of_the_book():
