@@ -163,6 +163,16 @@ def test_the_same_generator_gives_the_same_images_and_gradients_flow(images):
     assert gradient.abs().sum() > 0
 
 
+@pytest.mark.parametrize("pixel", [0.0, 1.0])
+def test_black_and_white_pixels_have_the_derivative_of_grey_ones(pixel):
+    views, gradients = Transformations(max_angle=20, max_shift=0.2, max_scale=0.1), []
+    for value in (pixel, 0.5):
+        images = torch.full((3, 1, 9, 9), value, dtype=torch.float64, requires_grad=True)
+        seen = views.sample(images, generator=torch.Generator().manual_seed(2))
+        gradients += torch.autograd.grad(seen.sum(), images)
+    assert torch.equal(*gradients)
+
+
 @pytest.mark.parametrize(
     ("field", "value", "largest"),
     [("max_angle", 181, 180), ("max_shift", -0.1, 2), ("max_scale", 1.0, 0.9)],

@@ -59,7 +59,8 @@ class Transformations:
             shifts=draws[1:3].T * self.max_shift,
             scales=1 + draws[3] * self.max_scale,
         )
-        return moved.clamp(0, 1)  # rounding
+        rounding = moved.detach() - moved.detach().clamp(0, 1)
+        return moved - rounding  # not through clamp, whose derivative where a pixel is 0 or 1 depends on torch's version
 
 
 def move(
