@@ -60,7 +60,7 @@ class Transformations:
             scales=1 + draws[3] * self.max_scale,
         )
         rounding = moved.detach() - moved.detach().clamp(0, 1)
-        return moved - rounding  # not through clamp, whose derivative where a pixel is 0 or 1 depends on torch's version
+        return moved - rounding  # not through clamp: its derivative where a pixel is 0 or 1 depends on the version
 
 
 def move(
