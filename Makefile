@@ -80,7 +80,7 @@ lab: $(VENV)/installed
 
 # Cells of one notebook must stay on one worker: loadfile.
 test: book
-	$(BIN)/python -m pytest -n 2 -p no:benchmark --durations=5
+	$(BIN)/python -m pytest -n 2 --dist worksteal -p no:benchmark --durations=5
 	$(BIN)/python -m pytest -n 2 --dist loadfile -p no:benchmark --durations=5 \
 	  --nbval --nbval-current-env --nbval-cell-timeout=120 --nbval-sanitize-with=tests/sanitize.cfg notebooks book/*.ipynb
 
