@@ -231,8 +231,9 @@ def promise_problems(notebook: Notebook) -> Iterator[str]:
     cells = code_cells(notebook)
     if not any(re.search(CHANGE_ME, source(cell), re.MULTILINE) for cell in cells):
         yield "no code cell begins with '# Change me'"
-    if any(has(cell, ast.Assert) for cell in cells):
-        yield "a code cell asserts: use expect(sentence, condition)"
+    for number, cell in enumerate(cells, start=2):  # as Jupyter shows it: the install cell is the first
+        if has(cell, ast.Assert):
+            yield f"code cell [{number}] asserts: use expect(sentence, condition)"
 
 
 def frame_problems(notebook: Notebook) -> Iterator[str]:
