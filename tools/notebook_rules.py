@@ -250,8 +250,18 @@ def frame_problems(notebook: Notebook) -> Iterator[str]:
             yield f"no folded solution, <details>, beside '{exercise.splitlines()[0]}'"
 
 
-def chapter_problems(notebook: Notebook) -> Iterator[str]:
+def number_problems(notebook: Notebook, name: str) -> Iterator[str]:
+    """Check that title and captions carry the number of the file."""
+    number = name.split("_")[0].lstrip("0")
+    numbered = re.findall(r"(?m)(\A# (\d+)|^\*Figure (\d+)\.\w+)", prose(notebook))
+    for words, *numbers in numbered:
+        if number not in numbers:
+            yield f"'{words}' stands in chapter {number}"
+
+
+def chapter_problems(notebook: Notebook, name: str) -> Iterator[str]:
     """Check what only chapters must have."""
+    yield from number_problems(notebook, name)
     yield from frame_problems(notebook)
     yield from promise_problems(notebook)
     yield from prediction_problems(notebook)
@@ -305,7 +315,7 @@ def problems(notebook: Notebook, name: str) -> list[str]:
         *code_problems(notebook),
         *figure_problems(notebook),
         *text_problems(notebook),
-        *([] if name.startswith("book/") else chapter_problems(notebook)),
+        *([] if name.startswith("book/") else chapter_problems(notebook, name)),
         *launch_problems(notebook, name),
         *widget_problems(notebook),
     ]

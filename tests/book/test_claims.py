@@ -54,6 +54,12 @@ def test_the_stored_claims_are_those_of_the_notebook(path):
     assert tool.differences(path, stored_claims().get(path.stem, [])) == []
 
 
+def test_every_chapter_has_claims():
+    assert [
+        path.stem for path in notebook_paths() if path.parent.name == "notebooks" and not stored_claims().get(path.stem)
+    ] == []
+
+
 def notebook(tmp_path, source):
     path = tmp_path / "01_a.ipynb"
     path.write_text(json.dumps({"cells": [{"cell_type": "code", "source": source}]}))

@@ -9,8 +9,10 @@ from tutorial_lib.book.verdicts import MISREADING, VERDICTS
 from tutorial_lib.initializations import INITIALIZATIONS
 
 ROOT = Path(__file__).parents[2]
-WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
-WORDS += ["eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen"]
+WORDS = (
+    "no one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen twenty"
+).split()
 
 
 def page(name):

@@ -74,7 +74,6 @@ def test_the_wheel_holds_the_package_with_all_its_data(wheel):
 def test_the_chapters_come_with_the_package_and_two_commands(wheel):
     members = notebook_members(wheel, "A title")
     chapters = {f"notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")}
-    assert len(chapters) == 15
     assert set(members) == chapters | {f"notebooks/{wheel.name}", "notebooks/README.txt"}
     assert f'install "./{wheel.name}[book]"' in members["notebooks/README.txt"].decode()
 

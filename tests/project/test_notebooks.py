@@ -229,6 +229,8 @@ def test_a_planted_fault_is_found(chapter, plant, expected):
 
 PROMISES = [
     (replaced("# 1 A title", "# A title"), "'# Number Title'"),
+    (replaced("# 1 A title", "# 2 A title"), "'# 2' stands in chapter 1"),
+    (replaced("- It falls.", "*Figure 2.1.* It falls."), "'*Figure 2.1' stands in chapter 1"),
     (replaced("**It falls.**", "It falls."), "give its answer"),
     (replaced("20 minutes", "a while"), "minutes"),
     (replaced("## Sources", "## More"), "Sources"),

@@ -31,7 +31,7 @@ def test_the_table_of_chapters_has_their_titles_and_minutes():
     for path in CHAPTERS:
         text = "\n".join("".join(cell["source"]) for cell in cells_of(path) if cell["cell_type"] == "markdown")
         found[path.stem] = (re.match(r"# (.+)", text)[1], int(re.search(r"About (\d+) minutes", text)[1]))
-    assert rows == found
+    assert rows == found, "the table of book/introduction.md"
 
 
 def test_the_whole_book_reads_in_four_to_five_hours():
@@ -53,7 +53,8 @@ def test_the_words_of_a_picture_are_those_of_its_own_cell():
 
 
 def test_the_book_in_ten_minutes_has_every_chapter_once():
-    assert re.findall(r"^```\{hero\} (\w+)$", page("ten_minutes.md"), re.M) == [path.stem for path in CHAPTERS]
+    shown = re.findall(r"^```\{hero\} (\w+)$", page("ten_minutes.md"), re.M)
+    assert shown == [path.stem for path in CHAPTERS], "the blocks {hero} of book/ten_minutes.md"
 
 
 def test_links_of_a_caption_lead_to_the_same_place_from_a_page():
