@@ -9,10 +9,7 @@ from tutorial_lib.book.verdicts import MISREADING, VERDICTS
 from tutorial_lib.initializations import INITIALIZATIONS
 
 ROOT = Path(__file__).parents[2]
-WORDS = (
-    "no one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen twenty"
-).split()
+WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"]
 
 
 def page(name):
