@@ -87,6 +87,15 @@ def test_a_finished_environment_takes_the_place_of_the_former(folder):
     assert leftovers(folder) == [".venv"]
 
 
+@pytest.fixture
+def interruptible():
+    """An interrupt ends this process even where tests run as a shell's background job, which ignores it."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(
     "code", ["raise SystemExit(1)", "import os; os.kill(os.getppid(), 2); import time; time.sleep(9)"]
 )
