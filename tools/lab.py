@@ -32,6 +32,8 @@ def main(names: list[str]) -> None:
     chapters = names or [str(min((ROOT / "notebooks").glob("*.ipynb")))]
     environment = {name: value for name, value in os.environ.items() if name not in FOR_STORING}
     options = ["--ServerApp.root_dir", str(ROOT), "--ServerApp.answer_yes=True"]
+    if os.name != "nt" and os.geteuid() == 0:
+        options.append("--allow-root")  # in a container; the server listens to this machine alone
     with subprocess.Popen([sys.executable, "-m", "jupyterlab", *options, *chapters], env=environment) as server:
         while server.poll() is None:
             with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C reaches the server too, which then ends its kernels
