@@ -48,7 +48,7 @@ help:
 	@echo "make newest     test with the newest release of everything; make lowest: with the oldest allowed"
 	@echo "make mutate     plant faults in the package and count those that its tests see (MODULES=\"exact bounds\" for some)"
 	@echo "make knobs      run each chapter with other values in its cell \"Change me\" (CHAPTERS=\"7 14\" for some)"
-	@echo "make recompute  compute parts of the stored tables again, drawn at random (SEED=46 for others, FILES=\"silent slopes\")"
+	@echo "make recompute  compute random parts of the stored tables again (SEED=46 for others, FILES=\"silent slopes\")"
 	@echo "make lock       write requirements.txt and requirements/lab.txt again from pyproject.toml"
 	@echo "make address ADDRESS=https://github.com/owner/name   write the repository's address everywhere"
 	@echo "make downloads  the book as PDF and zip, the chapters as zip, the package as wheel, into $(SITE)/downloads"

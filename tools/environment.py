@@ -157,7 +157,7 @@ def take_back(folder: Path, former: Path) -> None:
 def replace(folder: Path, made_from: str, lock: int) -> None:
     """Make the environment anew; keep the former one until then, and on any failure."""
     if folder.exists() and not folder.is_dir():
-        raise RuntimeError(f"{folder} must be a folder, and is a file: move it away.")
+        raise RuntimeError(f"{folder} is a file, and must be a folder: move it away.")
     former = folder.with_name(f"{folder.name}.former")
     take_back(folder, former)  # after a run that was killed
     shutil.rmtree(former, ignore_errors=True)

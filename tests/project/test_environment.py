@@ -134,7 +134,7 @@ def test_a_run_killed_after_its_last_step_does_not_bring_the_former_back(folder)
 
 def test_a_file_in_the_place_of_the_folder_is_left_alone(folder):
     folder.path.write_text("mine")
-    with pytest.raises(SystemExit, match="must be a folder"):
+    with pytest.raises(SystemExit, match="is a file, and must be a folder"):
         folder("")
     assert folder.path.read_text() == "mine"
     assert leftovers(folder) == [".venv"]
