@@ -7,6 +7,7 @@ made the table, and compared with its rows number by number.
 
 import argparse
 import csv
+import math
 import random
 import sys
 import time
@@ -134,6 +135,7 @@ def agrees(old: dict[str, str], new: dict[str, str], column: str) -> bool:
         return False
     quantity = column.removesuffix(" error")
     size, error = abs(float(old[quantity])), float(old.get(f"{quantity} error", "0"))
+    error = 0.0 if math.isnan(error) else error  # of a single network, which has none
     if f"{quantity} error" not in old and "." not in before + after:
         return False  # a count
     share = OF_A_SHARE if column in SHARES and f"{column} error" not in old else 0
