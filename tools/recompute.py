@@ -134,12 +134,12 @@ def agrees(old: dict[str, str], new: dict[str, str], column: str) -> bool:
     except ValueError:
         return False
     quantity = column.removesuffix(" error")
-    size, error = abs(float(old[quantity])), float(old.get(f"{quantity} error", "0"))
-    error = 0.0 if math.isnan(error) else error  # of a single network, which has none
+    size, error = abs(float(old[quantity])), float(old.get(f"{quantity} error", "nan"))
+    of_one = math.isnan(error)  # a single network has no error
     if f"{quantity} error" not in old and "." not in before + after:
         return False  # a count
-    share = OF_A_SHARE if column in SHARES and f"{column} error" not in old else 0
-    return abs(one - other) <= RELATIVE * size + OF_THE_ERROR * error + share
+    more = (OF_A_SHARE if column in SHARES else 0.0) if of_one else OF_THE_ERROR * error
+    return abs(one - other) <= RELATIVE * size + more
 
 
 def main(arguments: list[str]) -> None:

@@ -147,3 +147,6 @@ def test_a_share_of_one_network_may_move_by_two_images():
     assert agrees({"attacked": "0.25"}, {"attacked": "0.257812"}, "attacked")
     assert not agrees({"attacked": "0.25"}, {"attacked": "0.261719"}, "attacked")
     assert not agrees({"attacked": "0.25"}, {}, "attacked")
+    alone = {"accuracy": "0.929688", "accuracy error": "nan"}
+    assert agrees(alone, alone | {"accuracy": "0.933594"}, "accuracy")
+    assert not agrees(alone | {"accuracy error": "0"}, alone | {"accuracy": "0.933594"}, "accuracy")
