@@ -41,9 +41,9 @@ def requirements(lane: str) -> list[str]:
     """Return what a lane asks for, besides the package itself."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    of_range, of_pin = LANES[lane].of_range, LANES[lane].of_pin
+    made = LANES[lane]
     ranges, pins = project["dependencies"] + extras["book"], extras["test"] + extras["study"]
-    return [*map(of_range, ranges), *map(of_pin, pins)]
+    return [*map(made.of_range, ranges), *map(made.of_pin, pins)]
 
 
 def resolved(lane: str) -> list[str]:

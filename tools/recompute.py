@@ -23,8 +23,8 @@ from tutorial_lib.book.results import row_as_columns, rows_as_text, stored_setti
 Columns = dict[str, str | int | float]
 STORED = sweeps.FOLDER
 SECONDS = 20.0
-# Another processor rounds otherwise. Training in float32 makes 0.003 of that; a search for the steepest place, or a
-# last step more or less, up to half a standard error, which changes no conclusion. Shares move by an image or two.
+# Another processor rounds otherwise. In training that moves a number by up to 0.003 of its size, in a search for the
+# steepest place or by one step more by up to half a standard error, and a share by an image or two.
 RELATIVE, OF_THE_ERROR, OF_A_SHARE = 0.003, 0.5, 2 / 256
 SHARES = {"accuracy", "random", "chosen", "attacked", "attacked_in_range"}
 

@@ -143,7 +143,7 @@ def test_the_mean_of_one_network_has_no_error_and_still_agrees_within_what_anoth
     assert agrees(row, row | {"loss": "0.5014"}, "loss") and not agrees(row, row | {"loss": "0.5016"}, "loss")
 
 
-def test_a_share_of_one_network_may_move_by_two_images():
+def test_a_share_may_move_by_two_images():
     assert agrees({"attacked": "0.25"}, {"attacked": "0.257812"}, "attacked")
     assert not agrees({"attacked": "0.25"}, {"attacked": "0.261719"}, "attacked")
     assert not agrees({"attacked": "0.25"}, {}, "attacked")
